@@ -1,0 +1,120 @@
+"""Every error that rewardkit raises on purpose, as one tree.
+
+```
+RewardKitError
+├── UsageError (also a ValueError)      a mistake of the caller; the message names the mend
+│   ├── RubricError                     a rubric that cannot mean what it says
+│   ├── SpecError                       a YAML/JSON spec that cannot be read
+│   ├── ConfigError                     a trainer or run configuration
+│   └── DataError                       rows that are missing, empty or malformed
+│       └── MissingColumnError          a row lacks a column that a reward asks for
+├── MissingExtraError (also ImportError)  an optional part is not installed
+├── RewardError                         a user's reward function failed (raised, NaN, wrong length)
+└── TooManyUnscorableError              a training batch in which too much could not be judged
+RewardKitWarning (a UserWarning)        something legal that is probably not meant
+```
+
+Errors of the sandbox are in :mod:`rewardkit.sandbox`; they descend from ``RewardKitError`` too.
+What cannot be judged is no error: it is a verdict with status ``"unscorable"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MissingColumnError",
+    "MissingExtraError",
+    "RewardError",
+    "RewardKitError",
+    "RewardKitWarning",
+    "RubricError",
+    "SpecError",
+    "TooManyUnscorableError",
+    "UsageError",
+]
+
+
+class RewardKitError(Exception):
+    """Root of the tree."""
+
+
+class RewardKitWarning(UserWarning):
+    """Something legal that is probably not meant."""
+
+
+class UsageError(RewardKitError, ValueError):
+    """A mistake of the caller, found before anything ran."""
+
+
+class RubricError(UsageError):
+    """A rubric that cannot mean what it says: names that clash, gates in a circle, a NaN weight."""
+
+
+class SpecError(UsageError):
+    """A YAML or JSON spec that cannot be read, or an object that cannot be written as one."""
+
+
+class ConfigError(UsageError):
+    """A run or trainer configuration that is refused."""
+
+
+class DataError(UsageError):
+    """Rows that are missing, empty or malformed."""
+
+
+class MissingColumnError(DataError):
+    """A row lacks a column that a reward or verifier asks for.
+
+    Attributes:
+        column: the name asked for.
+        available: the names the row has.
+    """
+
+    def __init__(self, column: str, available: Iterable[str], wanted_by: str) -> None:
+        self.column = column
+        self.available = tuple(sorted(available))
+        self.wanted_by = wanted_by
+        have = ", ".join(self.available) or "none"
+        super().__init__(
+            f"{wanted_by} needs the column {column!r}, which this row does not have. "
+            f"Columns there are: {have}. Rename the column in the data (or map it in the "
+            f"configuration), or give the argument a default."
+        )
+
+    def __reduce__(self) -> tuple[type[MissingColumnError], tuple[str, tuple[str, ...], str]]:
+        return type(self), (self.column, self.available, self.wanted_by)
+
+
+class MissingExtraError(RewardKitError, ImportError):
+    """An optional part is not installed; the message is the command that mends it."""
+
+    def __init__(self, what: str, extra: str, module: str) -> None:
+        super().__init__(
+            f"{what} needs the package {module!r}, which is not installed. "
+            f"Run: pip install 'rewardkit[{extra}]'"
+        )
+        self.extra = extra
+        self.module = module
+
+
+class RewardError(RewardKitError):
+    """A user's reward function raised, returned NaN, or returned the wrong number of values.
+
+    Attributes:
+        part: the name of the part of the rubric (or of the function where it has none yet).
+    """
+
+    def __init__(self, part: str, problem: str) -> None:
+        super().__init__(f"reward {part!r} {problem}")
+        self.part = part
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[RewardError], tuple[str, str]]:
+        return type(self), (self.part, self.problem)
+
+
+class TooManyUnscorableError(RewardKitError):
+    """More of a training batch could not be judged than the run allows."""

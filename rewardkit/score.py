@@ -1,0 +1,170 @@
+"""A score that explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rewardkit.verdict import Fault, Status, Verdict
+
+__all__ = ["PartScore", "Score"]
+
+State = Literal["scored", "gated", "unscorable"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore:
+    """What one part of a rubric came to, for one sample.
+
+    Attributes:
+        name: the part's name.
+        value: before weighting; ``None`` if it could not be judged.
+        weight: the factor; 0 for a metric.
+        verdict: the verdict, where a verifier gave one or a function could not.
+        seconds: wall time of this part.
+        gated_by: name of the closed gate for which the part was not run and got its least value.
+        counted: what went into the total: ``weight * value``, after the part's policy.
+    """
+
+    name: str
+    value: float | None
+    weight: float
+    verdict: Verdict | None
+    seconds: float
+    gated_by: str | None = None
+    counted: float | None = None
+
+    @property
+    def state(self) -> State:
+        """``"scored"``, ``"gated"`` (not run) or ``"unscorable"``."""
+        if self.gated_by is not None:
+            return "gated"
+        return "unscorable" if self.value is None else "scored"
+
+    @property
+    def status(self) -> Status | None:
+        """The verdict's status; ``None`` where there is no verdict."""
+        return None if self.verdict is None else self.verdict.status
+
+    @property
+    def fault(self) -> Fault | None:
+        """Whose fault it is that the part could not be judged; ``None`` if it could."""
+        return None if self.verdict is None else self.verdict.fault
+
+    @property
+    def why(self) -> str:
+        """One sentence on how the value came about."""
+        if self.gated_by is not None:
+            return f"not run: gate {self.gated_by!r} is closed"
+        return "" if self.verdict is None else self.verdict.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a rubric came to, for one sample.
+
+    Attributes:
+        total: sum of ``weight * value``, or ``None``: there is no score. Not zero.
+        parts: every part by name, in the rubric's order.
+        fingerprint: of the rubric that gave the score, versions of everything included.
+        notes: what else bore on the total (a cap, a part skipped, why there is no total).
+    """
+
+    total: float | None
+    parts: Mapping[str, PartScore]
+    fingerprint: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> PartScore:
+        """The part of that name."""
+        return self.parts[name]
+
+    def __iter__(self) -> Iterator[PartScore]:
+        return iter(self.parts.values())
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Value of each part, before weighting."""
+        return {name: part.value for name, part in self.parts.items()}
+
+    @property
+    def seconds(self) -> float:
+        """Sum of the parts' times; parts that ran side by side count each."""
+        return sum(part.seconds for part in self.parts.values())
+
+    @property
+    def unscorable(self) -> tuple[PartScore, ...]:
+        """The parts that could not be judged."""
+        return tuple(part for part in self if part.state == "unscorable")
+
+    def explain(self) -> str:
+        """The score as a table for people: value, weight, verdict, rule, span and time by part."""
+        lines = [f"total  {_signed(self.total)}"]
+        width = max((len(part.name) for part in self), default=0)
+        for index, part in enumerate(self):
+            last = index == len(self.parts) - 1
+            lines.append(f"{'└─' if last else '├─'} {part.name:<{width}}  {_line(part)}")
+            rail = "  " if last else "│ "
+            lines.extend(f"{rail}   {detail}" for detail in _details(part))
+        lines.extend(f"note: {note}" for note in self.notes)
+        if self.fingerprint:
+            lines.append(f"rubric {self.fingerprint}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{p.name}={_plain(p.value)}" for p in self)
+        return f"Score(total={_plain(self.total)}, {parts})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks. The judged text is hostile, so everything is escaped."""
+        from html import escape
+
+        return f"<pre>{escape(self.explain())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a run folder."""
+        return asdict(self)
+
+
+def _plain(value: float | None) -> str:
+    return "None" if value is None else f"{value:g}"
+
+
+def _signed(value: float | None) -> str:
+    return "none (unscorable)" if value is None else f"{value:+.4g}"
+
+
+def _line(part: PartScore) -> str:
+    status = part.status or part.state
+    if part.state == "gated":
+        status = "gated"
+    product = "metric" if part.weight == 0 else f"= {_plain(part.value)} × {part.weight:g}"
+    counted = (
+        "" if part.weight == 0 else _signed(part.counted if part.counted is not None else None)
+    )
+    shown = f"{counted or _plain(part.value)} {product}"
+    return f"{shown:<24} {status:<10} {_printable(part.why)}  [{part.seconds * 1e3:.2f} ms]"
+
+
+def _details(part: PartScore) -> Iterator[str]:
+    if part.verdict is None:
+        return
+    evidence = part.verdict.evidence
+    if evidence.text is not None:
+        where = "" if evidence.span is None else f" at {evidence.span[0]}:{evidence.span[1]}"
+        by = f" by {evidence.rule}" if evidence.rule else ""
+        yield f"judged {_printable(evidence.text)!r}{where}{by}"
+    for refused in evidence.refused[:3]:
+        yield f"refused {_printable(refused.text)!r}: {_printable(refused.why)}"
+    if part.verdict.fault:
+        yield f"fault: {part.verdict.fault}"
+    if evidence.verifier:
+        yield f"{evidence.verifier} version {evidence.version}"
+
+
+def _printable(text: str, most: int = 120) -> str:
+    """Judged text on one line of a terminal: control characters could move the cursor or recolour
+    the lines that tell the score, so none gets through."""
+    line = "".join(c if c.isprintable() else " " for c in text[: most + 1])
+    return line[:most] + "…" if len(text) > most else line

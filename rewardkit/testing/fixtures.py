@@ -1,0 +1,193 @@
+"""Fixture files: completions with what is expected of their score.
+
+```jsonl
+{"rubric": "rubric.yaml"}
+{"id": "right", "completion": "<answer>4</answer>", "answer": "4", "expect": {"total": 3.0}}
+{"id": "wrong", "completion": "<answer>5</answer>", "answer": "4", "expect": {"below": "right"}}
+```
+
+The first row names the rubric: ``{"rubric": path}`` (from the fixture file's folder) or
+``{"preset": name, "args": {...}}``. In a row, ``id``, ``expect``, ``approx`` (tolerance of numbers)
+and ``group`` (rows of one prompt, for parts that see whole groups) are the fixture's; everything
+else is the sample's. A ``.yaml`` file holds the same rows as a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+
+from rewardkit._rows import Numbered, read_jsonl, read_text
+from rewardkit.errors import DataError, UsageError
+from rewardkit.rubric import Rubric
+from rewardkit.sample import Sample
+from rewardkit.spec import _UniqueKeys
+from rewardkit.testing.expect import Expect
+from rewardkit.verifier import explain_validation
+
+__all__ = ["Expect", "Fixture", "Fixtures", "load_fixtures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """One row: what is judged, and what is expected.
+
+    Attributes:
+        id: its name, unique in the file.
+        sample: what is judged.
+        expect: what is expected of the score.
+        approx: how far a number may be off.
+        group: rows that share a group are scored together.
+        line: where it stands in the file, from 1.
+    """
+
+    id: str
+    sample: Sample
+    expect: Expect
+    approx: float
+    group: str | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """A fixture file, read and checked, not yet scored.
+
+    Attributes:
+        path: the file.
+        header: the first row, which names the rubric; ``None`` if the file has none.
+        rows: the fixtures, in order.
+    """
+
+    path: Path
+    header: Mapping[str, Any] | None
+    rows: tuple[Fixture, ...]
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Fixture]:
+        """The rows by their names."""
+        return {row.id: row for row in self.rows}
+
+    def rubric(self, *, allow_code: bool = False) -> Rubric:
+        """The rubric that the file names.
+
+        Raises:
+            DataError: if it names none.
+            SpecError: if the rubric cannot be read, or asks for code that is not allowed.
+        """
+        if self.header is None:
+            raise DataError(
+                f"{self.path}: the first row must name the rubric, as in "
+                f'{{"rubric": "rubric.yaml"}} or {{"preset": "..."}} (or pass one: --rubric)'
+            )
+        folder = self.path.parent
+        if "preset" in self.header:
+            return Rubric.from_spec(self.header, allow_code=folder if allow_code else False)
+        return Rubric.load(folder / self.header["rubric"], allow_code=allow_code)
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    rubric: str | None = Field(None, min_length=1)
+    preset: str | None = Field(None, min_length=1)
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Own(BaseModel):
+    """The keys of a row that are the fixture's own."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    id: str = Field(min_length=1, max_length=200)
+    expect: Expect
+    approx: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = 1e-9
+    group: str | None = None
+
+
+def load_fixtures(path: str | Path) -> Fixtures:
+    """Read a fixture file.
+
+    Raises:
+        DataError: naming the line: for what is not JSON or YAML, unknown keys, ids given twice, a
+            row that expects nothing, an order against a row that is not there, no rows at all.
+    """
+    path = Path(path)
+    numbered = _read_yaml(path) if path.suffix in (".yaml", ".yml") else read_jsonl(path)
+    header = None
+    if numbered and not {"completion", "expect", "id"} & numbered[0][1].keys():
+        line, first = numbered.pop(0)
+        header = _header(first, f"{path}:{line}")
+    if not numbered:
+        raise DataError(f"{path} is empty: there is no fixture in it")
+    rows = tuple(_fixture(row, line, f"{path}:{line}") for line, row in numbered)
+    for problem in _problems(rows):
+        raise DataError(f"{path}:{problem}")
+    return Fixtures(path, header, rows)
+
+
+def _header(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        header = _Header(**row)
+    except ValidationError as error:
+        raise DataError(f"{where}: {explain_validation(error, 'first row')}") from None
+    if (header.rubric is None) == (header.preset is None):
+        raise DataError(f"{where}: the first row must name either a rubric or a preset")
+    if header.rubric is not None and header.args:
+        raise DataError(f"{where}: args are a preset's; a rubric file has none")
+    return header.model_dump(exclude_none=True)
+
+
+def _fixture(row: Mapping[str, Any], line: int, where: str) -> Fixture:
+    mine = {k: v for k, v in row.items() if k in _Own.model_fields}
+    theirs = {k: v for k, v in row.items() if k not in _Own.model_fields}
+    if "completion" not in row:
+        raise DataError(f"{where}: a fixture needs a completion; it has: {', '.join(row)}")
+    try:
+        own = _Own(**mine)
+        sample = Sample.from_row(theirs)
+    except ValidationError as error:
+        raise DataError(f"{where}: {explain_validation(error, 'fixture')}") from None
+    except UsageError as error:
+        raise DataError(f"{where}: {error}") from None
+    if not own.id.isprintable():
+        raise DataError(f"{where}: an id must be printable text on one line, got {own.id!r}")
+    return Fixture(own.id, sample, own.expect, own.approx, own.group, line)
+
+
+def _problems(rows: tuple[Fixture, ...]) -> Iterator[str]:
+    """What is wrong between rows: ids given twice, orders that point nowhere or at themselves."""
+    first: dict[str, int] = {}
+    for row in rows:
+        if row.id in first:
+            yield f"{row.line}: the id {row.id!r} is given twice (first on line {first[row.id]})"
+        first.setdefault(row.id, row.line)
+    for row in rows:
+        for other in (*row.expect.above, *row.expect.below):
+            if other == row.id:
+                yield f"{row.line}: {row.id!r} is ordered against itself"
+            if other not in first:
+                yield f"{row.line}: {row.id!r} is ordered against {other!r}, which is no row's id"
+
+
+def _read_yaml(path: Path) -> list[Numbered]:
+    """The rows of a YAML list, with the lines they begin on."""
+    loader = _UniqueKeys(read_text(path))
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.SequenceNode):
+            raise DataError(f"{path} must hold a list of rows")
+        # Item by item, because only the nodes know their lines.
+        rows = [(n.start_mark.line + 1, loader.construct_document(n)) for n in node.value]
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is not valid YAML: {error}") from None
+    for line, row in rows:
+        if not (isinstance(row, dict) and all(isinstance(key, str) for key in row)):
+            raise DataError(
+                f"{path}:{line}: a row must be a mapping with text keys, got {row!r:.80}"
+            )
+    return rows

@@ -1,0 +1,184 @@
+"""The base of every verifier: write one method, get sync, async and batch."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from time import perf_counter
+from typing import Any, ClassVar, dataclass_transform
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from rewardkit._running import run_sync
+from rewardkit.errors import RewardKitError, UsageError
+from rewardkit.reward import OnUnscorable, VerifierReward
+from rewardkit.sample import Column, Sample
+from rewardkit.verdict import Verdict
+
+__all__ = ["Verifier"]
+
+# ser_json_inf_nan: a limit or bound of infinity must survive the way to JSON and back.
+_CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="constants")
+
+
+@dataclass_transform(frozen_default=True)
+class Verifier:
+    """Says whether a property of a sample holds.
+
+    A subclass is a frozen, validated dataclass by itself: write fields, then either ``_verify``
+    or ``_averify``. Instances pickle, compare and print; unknown or ill-typed arguments raise
+    ``UsageError``.
+
+    Class attributes:
+        version: raise it whenever verdicts change; it is part of every verdict and fingerprint.
+        stands_on: distributions whose version may change a verdict ("sympy").
+        blocking: True if verifying waits (a process, the network): batches then use threads.
+        needs: columns of the row that are read besides the arguments given as ``Column``.
+
+    Example:
+        >>> class EndsWith(Verifier):
+        ...     suffix: str
+        ...     def _verify(self, sample):
+        ...         if sample.text.endswith(self.suffix):
+        ...             return Verdict.correct(f"ends with {self.suffix!r}")
+        ...         return Verdict.incorrect(f"does not end with {self.suffix!r}")
+        >>> EndsWith("!").verify(Sample(completion="Yes!")).status
+        'correct'
+    """
+
+    version: ClassVar[str] = "1"
+    stands_on: ClassVar[tuple[str, ...]] = ()
+    blocking: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        pydantic_dataclass(cls, frozen=True, config=_CONFIG)
+        cls.__init__ = _explained(cls.__init__)  # type: ignore[method-assign]
+
+    def _verify(self, sample: Sample) -> Verdict:
+        """Judge one sample. The text is hostile; the answer may be anything a dataset holds."""
+        return run_sync(lambda: self._averify(sample))
+
+    async def _averify(self, sample: Sample) -> Verdict:
+        """Judge one sample, asynchronously."""
+        raise NotImplementedError(f"{type(self).__name__} implements neither _verify nor _averify")
+
+    def verify(self, sample: Sample) -> Verdict:
+        """Judge one sample.
+
+        A defect of the verifier itself comes back as ``unscorable`` (fault ``"verifier"``), so
+        that it never looks like a wrong answer; errors of rewardkit's own tree (a missing column,
+        a missing extra) are raised.
+        """
+        start = perf_counter()
+        try:
+            verdict = self._verify(sample)
+        except RewardKitError:
+            raise
+        except Exception as error:
+            verdict = _broken(error)
+        return self._stamp(verdict, start)
+
+    async def averify(self, sample: Sample) -> Verdict:
+        """:meth:`verify` for async code; the event loop is not blocked by a blocking verifier."""
+        if not self.is_async:
+            return (
+                await asyncio.to_thread(self.verify, sample)
+                if self.blocking
+                else (self.verify(sample))
+            )
+        start = perf_counter()
+        try:
+            verdict = await self._averify(sample)
+        except RewardKitError:
+            raise
+        except Exception as error:
+            verdict = _broken(error)
+        return self._stamp(verdict, start)
+
+    def verify_many(self, samples: Sequence[Sample]) -> list[Verdict]:
+        """Judge a batch; verdicts come in the order of the samples."""
+        if self.is_async:
+            return run_sync(lambda: self.averify_many(samples))
+        if not self.blocking or len(samples) < 2:
+            return [self.verify(sample) for sample in samples]
+        with ThreadPoolExecutor(min(len(samples), 16)) as pool:
+            return list(pool.map(self.verify, samples))
+
+    async def averify_many(self, samples: Sequence[Sample]) -> list[Verdict]:
+        """:meth:`verify_many` for async code."""
+        if self.is_async:
+            return list(await asyncio.gather(*(self.averify(sample) for sample in samples)))
+        if self.blocking:
+            return await asyncio.to_thread(self.verify_many, samples)
+        return self.verify_many(samples)
+
+    def reward(
+        self,
+        correct: float = 1.0,
+        incorrect: float = 0.0,
+        *,
+        partial: bool = False,
+        values: Mapping[str, float] | None = None,
+        weight: float = 1.0,
+        unscorable: OnUnscorable = "abstain",
+    ) -> VerifierReward:
+        """A reward that pays by this verifier's verdict; see :class:`rewardkit.VerifierReward`."""
+        return VerifierReward(
+            self, correct, incorrect, partial=partial, values=dict(values or {}),
+            weight=weight, unscorable=unscorable,
+        )  # fmt: skip
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Names of the row's columns that judging reads."""
+        own = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+        return frozenset(self.needs) | {v.column for v in own if isinstance(v, Column)}
+
+    @property
+    def is_async(self) -> bool:
+        """True if the verifier is written as ``_averify``."""
+        return type(self)._verify is Verifier._verify
+
+    def _stamp(self, verdict: Verdict, start: float) -> Verdict:
+        return verdict.with_evidence(
+            seconds=perf_counter() - start, verifier=type(self).__name__, version=self.version
+        )
+
+    def _argument(self, value: Any, sample: Sample) -> Any:
+        """An argument's value for this row: a ``Column`` is looked up, all else is itself."""
+        if isinstance(value, Column):
+            return value.of(sample, wanted_by=type(self).__name__)
+        return value
+
+
+def _broken(error: Exception) -> Verdict:
+    reason = f"the verifier failed: {type(error).__name__}: {error}"
+    return Verdict.unscorable(reason[:500], fault="verifier", rule="verifier error")
+
+
+def _explained(init: Callable[..., None]) -> Callable[..., None]:
+    """Turns pydantic's validation error into ours, which names the class and the mend."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except ValidationError as error:
+            raise UsageError(explain_validation(error, type(self).__name__)) from None
+
+    return checked
+
+
+def explain_validation(error: ValidationError, what: str) -> str:
+    """One line per mistake: where, what was expected, what was got."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "(whole)"
+        lines.append(f"{what}: {where}: {item['msg']}, got {item.get('input')!r:.80}")
+    return "\n".join(lines)

@@ -1,0 +1,183 @@
+"""The trainer's configuration, with TRL's names wherever TRL has one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rewardkit.errors import ConfigError
+from rewardkit.verifier import explain_validation
+
+__all__ = ["GRPOConfig", "LoraSettings", "Strict", "parse"]
+
+LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys with an error of ours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            known = ", ".join(type(self).model_fields)
+            text = explain_validation(error, type(self).__name__)
+            hint = f"\nkeys there are: {known}" if "Extra inputs" in text else ""
+            raise ConfigError(text + hint) from None
+
+
+class LoraSettings(Strict):
+    """Low-rank adapters, with the names of peft's ``LoraConfig``."""
+
+    r: int = Field(default=16, ge=1)
+    lora_alpha: int = Field(default=32, ge=1)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class GRPOConfig(Strict):
+    """Group Relative Policy Optimization (DeepSeekMath, arXiv 2402.03300).
+
+    Batches count completions, as in TRL: one generation makes ``per_device_train_batch_size *
+    steps_per_generation`` completions of as many prompts as ``num_generations`` goes into it; an
+    optimizer step uses ``per_device_train_batch_size * gradient_accumulation_steps`` of them.
+
+    Raises:
+        ConfigError: for unknown keys and for values that cannot go together.
+    """
+
+    # sampling
+    num_generations: int = Field(default=8, ge=2)
+    max_completion_length: int = Field(default=512, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    rollout_batch_size: int | None = Field(default=None, ge=1)
+    """Completions generated at a time; ``None``: the whole generation at once."""
+
+    # batches
+    per_device_train_batch_size: int = Field(default=8, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    steps_per_generation: int | None = Field(default=None, ge=1)
+    """Micro-batches made from one generation; ``None``: ``gradient_accumulation_steps``."""
+    num_iterations: int = Field(default=1, ge=1)
+    """Passes over each generation (mu in the paper)."""
+    max_steps: int = Field(default=-1, ge=-1)
+    """Optimizer steps; -1: as many as ``num_train_epochs`` come to."""
+    num_train_epochs: float = Field(default=3.0, gt=0)
+    shuffle_dataset: bool = True
+
+    # objective
+    loss_type: LossType = "grpo"
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    epsilon_high: float | None = Field(default=None, gt=0)
+    """Upper clip range; ``None``: ``epsilon`` (0.28 in DAPO, arXiv 2503.14476)."""
+    delta: float | None = Field(default=None, gt=0)
+    """Upper bound of the ratio itself, against one bad token with A < 0 (arXiv 2505.07291)."""
+    beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL to the reference policy."""
+    use_bias_correction_kl: bool = False
+    """Multiply the k3 estimate by the ratio (TRL's default; the paper's formula has no such)."""
+    ref_refresh_every: int | None = Field(default=None, ge=1)
+    """Optimizer steps after which the current policy becomes the reference (the outer rounds)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    mask_truncated_completions: bool = False
+    disable_dropout: bool = True
+
+    # optimizer
+    learning_rate: float = Field(default=1e-6, gt=0)
+    lr_scheduler_type: str = "linear"
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+
+    # memory
+    bf16: bool = False
+    gradient_checkpointing: bool = True
+    head_budget_mib: float = Field(default=64.0, gt=0)
+    """Memory that the logits of one chunk of tokens may take."""
+
+    # running
+    seed: int = 42
+    logging_steps: int = Field(default=1, ge=1)
+    save_steps: int = Field(default=500, ge=0)
+    """Optimizer steps between checkpoints; 0: only the last."""
+    save_total_limit: int | None = Field(default=2, ge=1)
+    eval_steps: int | None = Field(default=None, ge=1)
+    reward_timeout_s: float | None = Field(default=60.0, gt=0)
+    """Seconds for one call of a reward function without a limit of its own."""
+    max_error_frac: float = Field(default=0.05, ge=0, le=1)
+    """Share of a batch whose rewards may fail (raise, NaN, overrun) before the run stops."""
+    max_unscorable_frac: float = Field(default=0.5, ge=0, le=1)
+    """Share of a batch that may be unscorable for any reason before the run stops."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> GRPOConfig:
+        if self.generation_batch_size % self.num_generations:
+            raise ValueError(
+                f"one generation makes per_device_train_batch_size * steps_per_generation = "
+                f"{self.generation_batch_size} completions, which must be a multiple of "
+                f"num_generations = {self.num_generations}"
+            )
+        if self.micro_batches % self.gradient_accumulation_steps:
+            raise ValueError(
+                f"steps_per_generation = {self.micro_batches} must be a multiple of "
+                f"gradient_accumulation_steps = {self.gradient_accumulation_steps}"
+            )
+        return self
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches made from one generation."""
+        return self.steps_per_generation or self.gradient_accumulation_steps
+
+    @property
+    def generation_batch_size(self) -> int:
+        """Completions made by one generation."""
+        return self.per_device_train_batch_size * self.micro_batches
+
+    @property
+    def prompts_per_generation(self) -> int:
+        """Prompts (groups) of one generation."""
+        return self.generation_batch_size // self.num_generations
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Optimizer steps taken on one generation, all iterations counted."""
+        return self.num_iterations * self.micro_batches // self.gradient_accumulation_steps
+
+    @property
+    def clip(self) -> tuple[float, float]:
+        """Lower and upper clip range."""
+        return self.epsilon, self.epsilon if self.epsilon_high is None else self.epsilon_high
+
+    def total_steps(self, rows: int) -> int:
+        """Optimizer steps of a run over ``rows`` prompts.
+
+        Raises:
+            ConfigError: if that comes to none.
+        """
+        if self.max_steps > 0:
+            return self.max_steps
+        generations = int(rows * self.num_train_epochs) // self.prompts_per_generation
+        if generations < 1:
+            raise ConfigError(
+                f"{rows} prompts and num_train_epochs={self.num_train_epochs:g} do not fill one "
+                f"generation of {self.prompts_per_generation} prompts: set max_steps, or a smaller "
+                f"per_device_train_batch_size"
+            )
+        return generations * self.steps_per_rollout
+
+
+def parse(cls: type[Strict], values: dict[str, Any], what: str) -> Any:
+    """A config from a mapping read from a file. Raises ``ConfigError`` naming the section."""
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{what}: {error}") from None

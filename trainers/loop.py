@@ -1,0 +1,265 @@
+"""The built-in GRPO trainer: prompts, completions, rubric, advantages, clipped surrogate, step."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers import get_scheduler
+
+from rewardkit.errors import DataError
+from rewardkit.rubric import Rubric
+from rewardkit.trainers import state
+from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.evaluate import evaluate
+from rewardkit.trainers.judging import (
+    assign_advantages,
+    check_unscorable,
+    judge,
+    reward_metrics,
+    score_metrics,
+)
+from rewardkit.trainers.model import Policy
+from rewardkit.trainers.progress import Display
+from rewardkit.trainers.prompts import PromptStream, check_rows, encode_prompt
+from rewardkit.trainers.result import TrainResult
+from rewardkit.trainers.rollout.batch import Completion, Rollouts
+from rewardkit.trainers.rollout.generate import Request, generate
+from rewardkit.trainers.runfolder import RunFolder
+from rewardkit.trainers.step import note_logps, optimizer_step
+
+__all__ = ["GRPOTrainer"]
+
+
+class GRPOTrainer:
+    """Group Relative Policy Optimization (arXiv 2402.03300) on a rubric.
+
+    Args:
+        model: a folder, a hub name, or a ready :class:`Policy`.
+        rubric: scores the completions.
+        train_data: rows with a ``prompt`` (text or chat) and the columns that the rubric needs.
+        config: see :class:`GRPOConfig`.
+        eval_data: held-out rows, evaluated before, after, and every ``eval_steps``.
+        lora: train adapters instead of the full weights.
+        dtype: of the weights when loaded.
+        output_dir: the run folder; ``None`` writes nothing.
+        resume: go on from the newest checkpoint in ``output_dir``.
+        quiet: print nothing.
+        describe: what to write to ``config.yaml``; the trainer's own configuration if not given.
+
+    Raises:
+        ConfigError, DataError, MissingColumnError: before anything is generated.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Policy,
+        rubric: Rubric,
+        train_data: Sequence[Mapping[str, Any]],
+        config: GRPOConfig | None = None,
+        *,
+        eval_data: Sequence[Mapping[str, Any]] | None = None,
+        lora: LoraSettings | None = None,
+        dtype: str = "float32",
+        output_dir: str | Path | None = None,
+        resume: bool = False,
+        quiet: bool = False,
+        describe: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config = config or GRPOConfig()
+        self.rubric, self.rows, self.eval_rows = rubric, list(train_data), list(eval_data or ())
+        _check_data(rubric, self.rows, self.eval_rows)
+        self.total_steps = self.config.total_steps(len(self.rows))
+        torch.manual_seed(self.config.seed)
+        self.policy = (
+            model
+            if isinstance(model, Policy)
+            else Policy.load(str(model), dtype=dtype, lora=lora, config=self.config)
+        )
+        self.stream = PromptStream(
+            len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset
+        )
+        self.optimizer = _adamw(self.policy, self.config)
+        self.scheduler = get_scheduler(
+            self.config.lr_scheduler_type,
+            self.optimizer,
+            num_warmup_steps=self.config.warmup_steps,
+            num_training_steps=self.total_steps,
+        )
+        self.display = Display(list(rubric.parts), quiet=quiet)
+        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+        self.progress = state.Progress()
+        self.history: list[dict[str, Any]] = []
+        if self.folder is not None:
+            self._open_folder(self.folder, resume, describe, str(model))
+
+    def train(self) -> TrainResult:
+        """Run to the last step (or go on from a checkpoint); returns what came of it.
+
+        Ctrl-C and errors leave a folder that says how the run ended; the last checkpoint stands.
+        """
+        status = "failed"
+        try:
+            if self.progress.step == 0:
+                self._evaluate()
+            while self.progress.step < self.total_steps:
+                self._step()
+            if self.history and self.eval_rows and self.history[-1].get("kind") != "eval":
+                self._evaluate()
+            self._save()
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "stopped"
+            self._save()
+            raise
+        finally:
+            if self.folder is not None:
+                self.folder.finish(status, steps=self.progress.step)
+        path = None if self.folder is None else self.folder.path
+        return TrainResult(self.progress.step, self.history, path)
+
+    def _step(self) -> None:
+        """One optimizer step, with a new generation first where the last one is used up."""
+        config, progress = self.config, self.progress
+        metrics: dict[str, Any] = {}
+        if progress.rollouts is None or progress.rollouts.done >= config.steps_per_rollout:
+            progress.rollouts, metrics = self._roll_out()
+            progress.generations += 1
+        start = perf_counter()
+        micro_batches = _micro_batches(progress.rollouts, config)
+        update = optimizer_step(self.policy, self.optimizer, self.scheduler, micro_batches, config)
+        progress.rollouts.done += 1
+        progress.step += 1
+        if config.ref_refresh_every and progress.step % config.ref_refresh_every == 0:
+            self.policy.refresh_reference()
+        update["time/train_s"] = perf_counter() - start
+        self._log("train", {**metrics, **update})
+        if metrics:
+            self.display.train(progress.step, self.total_steps, metrics)
+        if config.eval_steps and progress.step % config.eval_steps == 0:
+            self._evaluate()
+        if config.save_steps and progress.step % config.save_steps == 0:
+            self._save()
+
+    def _roll_out(self) -> tuple[Rollouts, dict[str, Any]]:
+        """Generate, score, and note advantages and log-probabilities."""
+        config = self.config
+        began = perf_counter()
+        items = generate(self.policy, self._requests(), config, step=self.progress.generations)
+        generated = perf_counter()
+        scores = judge(items, self.rubric, self.rows, config.reward_timeout_s)
+        judged = perf_counter()
+        assign_advantages(items, config)
+        rollouts = Rollouts(self.progress.step, items, _shuffled(items, config, self.progress))
+        self._write_rollouts(rollouts)
+        check_unscorable(scores, config)
+        learned = [c for c in items if c.learned_from(config.mask_truncated_completions)]
+        if config.steps_per_rollout > 1 and learned:
+            note_logps(self.policy, learned, config, which="old")
+        if config.beta and learned:
+            with self.policy.as_reference():
+                note_logps(self.policy, learned, config, which="ref")
+        return rollouts, {
+            **score_metrics(scores),
+            **reward_metrics(items),
+            "num_tokens": sum(len(c.ids) for c in items),
+            "time/rollout_s": generated - began,
+            "time/reward_s": judged - generated,
+        }
+
+    def _requests(self) -> list[Request]:
+        """The completions to make next: every prompt ``num_generations`` times."""
+        config = self.config
+        start = self.progress.generations * config.prompts_per_generation
+        requests = []
+        for offset, row in enumerate(self.stream.rows(start, config.prompts_per_generation)):
+            ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
+            if not ids:
+                raise DataError(f"the prompt of row {row} has no tokens")
+            requests += [
+                Request(start + offset, row, k, ids) for k in range(config.num_generations)
+            ]
+        return requests
+
+    def _evaluate(self) -> None:
+        if self.eval_rows:
+            metrics = evaluate(self.policy, self.rubric, self.eval_rows, self.config)
+            self._log("eval", metrics)
+            self.display.evaluation(self.progress.step, metrics)
+
+    def _log(self, kind: str, metrics: Mapping[str, Any]) -> None:
+        self.history.append({"step": self.progress.step, "kind": kind, **metrics})
+        if self.folder is not None:
+            self.folder.log(self.progress.step, kind, metrics)
+
+    def _write_rollouts(self, rollouts: Rollouts) -> None:
+        if self.folder is not None:
+            step = self.progress.step + 1
+            self.folder.write_rollouts(step, (c.record(step) for c in rollouts))
+
+    def _save(self) -> None:
+        if self.folder is not None:
+            keep = self.config.save_total_limit
+            where = (self.policy, self.optimizer, self.scheduler, self.progress)
+            state.save(self.folder.checkpoints, *where, keep)
+
+    def _open_folder(
+        self,
+        folder: RunFolder,
+        resume: bool,
+        describe: Mapping[str, Any] | None,
+        model: str,
+    ) -> None:
+        own = {"grpo": self.config.model_dump(mode="json")}
+        found = state.latest(folder.checkpoints) if resume else None
+        if found is not None:
+            self.progress = state.restore(found, self.policy, self.optimizer, self.scheduler)
+            folder.rewind(self.progress.step)
+            folder.update(status="running", resumed_at=self.progress.step)
+            self.display.say(f"resumed at step {self.progress.step} from {found}")
+            return
+        facts = {"rows": len(self.rows), "eval_rows": len(self.eval_rows)}
+        folder.begin(describe or own, self.rubric, backend="builtin", model=model, **facts)
+
+
+def _check_data(
+    rubric: Rubric,
+    rows: Sequence[Mapping[str, Any]],
+    eval_rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """All that can be known to be wrong with the data, before a model is loaded."""
+    check_rows(rows, "the training data")
+    if eval_rows:
+        check_rows(eval_rows, "the evaluation data")
+    for row in (*rows, *eval_rows):
+        rubric.check_columns({*row, "completion_ids"})
+
+
+def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        policy.trainable(),
+        lr=config.learning_rate,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+        weight_decay=config.weight_decay,
+    )
+
+
+def _shuffled(
+    items: Sequence[Completion], config: GRPOConfig, progress: state.Progress
+) -> list[int]:
+    order = list(range(len(items)))
+    random.Random(f"{config.seed}:order:{progress.generations}").shuffle(order)
+    return order
+
+
+def _micro_batches(rollouts: Rollouts, config: GRPOConfig) -> list[list[Completion]]:
+    """The micro-batches of the next optimizer step on these rollouts."""
+    size, count = config.per_device_train_batch_size, config.gradient_accumulation_steps
+    first = rollouts.done * count % config.micro_batches
+    cuts = [range(k * size, (k + 1) * size) for k in range(first, first + count)]
+    return [[rollouts.items[rollouts.order[i]] for i in cut] for cut in cuts]

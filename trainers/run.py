@@ -1,0 +1,144 @@
+"""One entry for every backend: from Python, or from a configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rewardkit.data import DataConfig, load_rows
+from rewardkit.errors import ConfigError, SpecError
+from rewardkit.rubric import Rubric
+from rewardkit.spec import read_data
+from rewardkit.trainers.config import GRPOConfig, LoraSettings, Strict
+from rewardkit.trainers.result import Trainer, TrainResult
+
+__all__ = ["RunConfig", "make_trainer", "train", "train_command"]
+
+Backend = Literal["builtin", "trl"]
+
+
+class RunConfig(Strict):
+    """A whole run: what ``rewardkit train config.yaml`` reads.
+
+    Attributes:
+        model: a folder or hub name. Relative paths start at the configuration's folder.
+        rubric: the path of a rubric's spec, or the spec itself.
+        data: rows to learn from.
+        eval_data: held-out rows.
+        output_dir: the run folder.
+        backend: who trains.
+        dtype: of the weights when loaded.
+        lora: train adapters instead of the full weights.
+        grpo: the algorithm's settings.
+    """
+
+    model: str
+    rubric: str | dict[str, Any]
+    data: DataConfig
+    output_dir: str
+    eval_data: DataConfig | None = None
+    backend: Backend = "builtin"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    lora: LoraSettings | None = None
+    grpo: GRPOConfig = GRPOConfig()
+
+
+def make_trainer(
+    model: str | Path,
+    rubric: Rubric,
+    train_data: Sequence[Mapping[str, Any]],
+    config: GRPOConfig | None = None,
+    *,
+    backend: Backend = "builtin",
+    **options: Any,
+) -> Trainer:
+    """The trainer of a backend; options as of :class:`rewardkit.trainers.GRPOTrainer`."""
+    if backend == "builtin":
+        from rewardkit.trainers.loop import GRPOTrainer
+
+        return GRPOTrainer(model, rubric, train_data, config, **options)
+    if backend == "trl":
+        from rewardkit.trainers.backends.trl import TRLTrainer
+
+        return TRLTrainer(model, rubric, train_data, config, **options)
+    raise ConfigError(f"unknown backend {backend!r}; there are: builtin, trl")
+
+
+def train(
+    model: str | Path,
+    rubric: Rubric,
+    train_data: Sequence[Mapping[str, Any]],
+    config: GRPOConfig | None = None,
+    *,
+    backend: Backend = "builtin",
+    **options: Any,
+) -> TrainResult:
+    """Train a model with a rubric; arguments as of :func:`make_trainer`."""
+    return make_trainer(model, rubric, train_data, config, backend=backend, **options).train()
+
+
+def train_command(
+    config_path: Path | None,
+    backend: str | None,
+    resume: Path | None,
+    output_dir: Path | None,
+    allow_code: bool,
+) -> int:
+    """``rewardkit train``: run a configuration, or go on with a run. Returns the exit code."""
+    if (config_path is None) == (resume is None):
+        raise ConfigError("give either a configuration file, or --resume with a run folder")
+    if resume is not None:
+        if output_dir is not None:
+            raise ConfigError("--resume goes on in its own folder: leave --output-dir out")
+        if not (resume / "manifest.json").is_file():
+            raise ConfigError(f"{resume} is not a run folder: it has no manifest.json")
+        config_path = resume / "config.yaml"
+    assert config_path is not None
+    try:
+        values = read_data(config_path)
+    except SpecError as error:
+        raise ConfigError(str(error)) from None
+    # The run folder's copy of the configuration names the folder its relative paths started from.
+    start = Path(values.pop("relative_to", config_path.parent))
+    config = RunConfig(**values)
+    if resume is not None and backend not in (None, config.backend):
+        raise ConfigError(f"this run was made by backend {config.backend!r}; resume it there")
+    where = resume or output_dir or start / config.output_dir
+    chosen: Any = backend or config.backend
+    options = {
+        "eval_data": None
+        if config.eval_data is None
+        else load_rows(config.eval_data, folder=start),
+        "lora": config.lora,
+        "dtype": config.dtype,
+        "output_dir": where,
+        "resume": resume is not None,
+        "describe": {
+            **config.model_dump(mode="json", exclude_defaults=True),
+            "backend": chosen,
+            "relative_to": str(start.resolve()),
+        },
+    }
+    train(
+        _model_path(config.model, start),
+        _rubric(config.rubric, start, allow_code),
+        load_rows(config.data, folder=start),
+        config.grpo,
+        backend=chosen,
+        **options,
+    )
+    print(f"run folder: {where}")
+    return 0
+
+
+def _model_path(model: str, start: Path) -> str:
+    """A folder relative to the configuration, or a hub name as it is."""
+    local = start / Path(model).expanduser()
+    return str(local) if local.exists() or model.startswith((".", "/", "~")) else model
+
+
+def _rubric(spec: str | dict[str, Any], start: Path, allow_code: bool) -> Rubric:
+    if isinstance(spec, str):
+        return Rubric.load(start / spec, allow_code=allow_code)
+    return Rubric.from_spec(spec, allow_code=start if allow_code else False)

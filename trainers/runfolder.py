@@ -1,0 +1,137 @@
+"""The run folder, version 1: everything a run leaves behind, in plain files.
+
+```
+config.yaml        what was asked for
+manifest.json      versions, rubric fingerprint, model, backend, status
+rubric.yaml        the rubric, where it can be written (functions by name)
+metrics.jsonl      one object per line: {"step": ..., "kind": "train" | "eval" | "warmup", ...}
+rollouts/          step_00000001.jsonl: every completion, with ids, log-probabilities and score
+checkpoints/       step_00000100/
+```
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rewardkit.errors import ConfigError, SpecError
+from rewardkit.rubric import Rubric
+
+__all__ = ["RunFolder"]
+
+_PACKAGES = ("rewardkit", "torch", "transformers", "trl", "peft", "accelerate", "sympy", "regex")
+
+
+class RunFolder:
+    """Writes one run's folder.
+
+    Args:
+        path: where; made if it is not there.
+        resume: go on in a folder that holds a run; otherwise one that does is refused.
+
+    Raises:
+        ConfigError: if the folder already holds a run and ``resume`` is not set.
+    """
+
+    def __init__(self, path: str | Path, *, resume: bool = False) -> None:
+        self.path = Path(path)
+        if not resume and (self.path / "manifest.json").exists():
+            raise ConfigError(
+                f"{self.path} already holds a run: choose another output folder, or go on with "
+                f"rewardkit train --resume {self.path}"
+            )
+        (self.path / "rollouts").mkdir(parents=True, exist_ok=True)
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def begin(self, config: Mapping[str, Any], rubric: Rubric, **facts: Any) -> None:
+        """Write what is known at the start."""
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        (self.path / "config.yaml").write_text(text, encoding="utf-8")
+        try:
+            rubric.save(self.path / "rubric.yaml")
+        except SpecError as error:
+            facts["rubric_not_saved"] = str(error)
+        self.update(
+            run_folder=1,
+            started=_now(),
+            status="running",
+            fingerprint=rubric.fingerprint,
+            parts=list(rubric.parts),
+            python=sys.version.split()[0],
+            platform=platform.platform(),
+            cpus=os.cpu_count(),
+            versions={name: found for name in _PACKAGES if (found := _version(name))},
+            **facts,
+        )
+
+    def update(self, **facts: Any) -> None:
+        """Change facts in the manifest."""
+        path = self.path / "manifest.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({**known, **facts}, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Note how the run ended: ``"finished"``, ``"stopped"`` or ``"failed"``."""
+        self.update(status=status, ended=_now(), **facts)
+
+    def log(self, step: int, kind: str, metrics: Mapping[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        row = {"step": step, "kind": kind, **metrics}
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row, default=str) + "\n")
+
+    def write_rollouts(self, step: int, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write all completions of one generation."""
+        path = self.path / "rollouts" / f"step_{step:08d}.jsonl"
+        with path.open("w", encoding="utf-8") as out:
+            for record in records:
+                # Judged text may hold lone surrogates, which UTF-8 has no bytes for; ASCII does.
+                out.write(json.dumps(record, default=repr) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drop what was logged after ``step``: a resumed run writes it again."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if _step_of(line) <= step]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.replace(path)
+        for rollout in (self.path / "rollouts").glob("step_*.jsonl"):
+            if int(rollout.stem.removeprefix("step_")) > step:
+                rollout.unlink()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):  # the last line of a run that was killed while writing
+        return float("inf")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,96 @@
+"""Supervised warm-up: the cold start that teaches a base model the format before RL begins.
+
+RL spends its first steps on format if the model has never seen it, and learns nothing where a right
+answer is never sampled (DeepSeek-R1, arXiv 2501.12948, section 2.3, calls this the cold start).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from transformers import get_scheduler
+
+from rewardkit.errors import DataError
+from rewardkit.sample import last_text
+from rewardkit.trainers.config import GRPOConfig, Strict
+from rewardkit.trainers.model import Policy
+from rewardkit.trainers.prompts import encode_prompt
+from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.step import flat_logps
+
+__all__ = ["WarmupConfig", "warm_up"]
+
+
+class WarmupConfig(Strict):
+    """Supervised steps before GRPO; names as in TRL's ``SFTConfig``."""
+
+    max_steps: int = Field(default=100, ge=1)
+    per_device_train_batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    lr_scheduler_type: str = "linear"
+    warmup_steps: int = Field(default=10, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    seed: int = 42
+
+
+def warm_up(
+    policy: Policy,
+    rows: Sequence[Mapping[str, Any]],
+    config: WarmupConfig,
+    *,
+    on_step: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Minimise the cross-entropy of the rows' completions, prompts excluded.
+
+    Args:
+        policy: learns in place.
+        rows: each with ``prompt`` and ``completion`` (text or chat).
+        config: see :class:`WarmupConfig`.
+        on_step: called with the step (from 1) and its loss.
+
+    Returns:
+        The loss of each step, in nats per token.
+    """
+    if not rows:
+        raise DataError("the warm-up data is empty")
+    examples = [_example(policy, index, row) for index, row in enumerate(rows)]
+    optimizer = torch.optim.AdamW(
+        policy.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    scheduler = get_scheduler(
+        config.lr_scheduler_type, optimizer, config.warmup_steps, config.max_steps
+    )
+    draw = random.Random(config.seed)
+    plain = GRPOConfig()  # temperature 1: the loss is the model's own cross-entropy
+    losses: list[float] = []
+    policy.model.train()
+    for step in range(1, config.max_steps + 1):
+        batch = [draw.choice(examples) for _ in range(config.per_device_train_batch_size)]
+        loss = -flat_logps(policy, batch, plain).logp.mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm)
+        optimizer.step()
+        scheduler.step()
+        losses.append(float(loss.detach()))
+        if on_step is not None:
+            on_step(step, losses[-1])
+    return losses
+
+
+def _example(policy: Policy, index: int, row: Mapping[str, Any]) -> Completion:
+    if not row.get("prompt") or not row.get("completion"):
+        have = ", ".join(map(str, row)) or "none"
+        raise DataError(f"warm-up row {index} needs prompt and completion; columns are: {have}")
+    text = last_text(row["completion"], role="assistant")
+    ids = [
+        *policy.tokenizer(text, add_special_tokens=False)["input_ids"],
+        policy.tokenizer.eos_token_id,
+    ]
+    prompt = encode_prompt(policy.tokenizer, row["prompt"])
+    return Completion(index, index, 0, prompt, ids, False, text, [])

@@ -1,0 +1,132 @@
+"""Finding marked blocks in hostile text: every scan here is one pass, linear in its length."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+__all__ = ["Block", "Blocks", "boxed", "hashes", "is_blank", "numbers", "phrases", "tagged"]
+
+
+class Block(NamedTuple):
+    """Offsets of a block's content: first character, and one past the last."""
+
+    start: int
+    stop: int
+
+
+class Blocks(NamedTuple):
+    """Blocks in the order in which they were closed, and whether one was opened and left open.
+
+    ``dangling`` is the offset of the last opening marker that was never closed, or ``None``.
+    """
+
+    closed: list[Block]
+    dangling: int | None
+
+
+@lru_cache(maxsize=256)
+def _either(opening: str, closing: str) -> re.Pattern[str]:
+    longest_first = sorted({opening, closing}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)))
+
+
+def tagged(text: str, opening: str, closing: str, begin: int = 0) -> Blocks:
+    """Blocks between two markers. They do not nest: a second opening starts the block anew."""
+    closed: list[Block] = []
+    inside: int | None = None
+    for mark in _either(opening, closing).finditer(text, begin):
+        if inside is not None and mark.group() == closing:
+            closed.append(Block(inside, mark.start()))
+            inside = None
+        elif mark.group() == opening:
+            inside = mark.end()
+    return Blocks(closed, inside)
+
+
+_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+
+
+def boxed(text: str, begin: int = 0) -> Blocks:
+    r"""Balanced ``\boxed{...}`` (and ``\fbox``); a box in a box comes before the outer one.
+
+    Braces are matched with a stack in one pass: looking for the end of each box anew would be
+    quadratic in a text of ten thousand boxes left open. Any box left open counts as dangling,
+    also one with a complete box inside.
+    """
+    closed: list[Block] = []
+    if text.find("\\boxed", begin) < 0 and text.find("\\fbox", begin) < 0:
+        return Blocks(closed, None)
+    stack: list[tuple[bool, int]] = []
+    for mark in _BRACES.finditer(text, begin):
+        token = mark.group()
+        if token == "}":
+            if stack and (opened := stack.pop())[0]:
+                closed.append(Block(opened[1], mark.start()))
+        elif token[-1] == "{" and token != "\\{":
+            stack.append((token != "{", mark.end()))
+    left = [start for is_box, start in stack if is_box]
+    return Blocks(closed, left[-1] if left else None)
+
+
+_HASHES = re.compile(r"(?<!#)####(?!#)")
+
+
+def hashes(text: str, begin: int = 0) -> list[Block]:
+    """What follows each ``####``, to the end of its line or the next ``####``."""
+    marks = [mark.span() for mark in _HASHES.finditer(text, begin)]
+    return [
+        Block(after, _line_end(text, after, marks[i + 1][0] if i + 1 < len(marks) else len(text)))
+        for i, (_, after) in enumerate(marks)
+    ]
+
+
+_PHRASE = re.compile(r"\banswer(?:\*\*)?\s{0,4}(?:is\b|:)(?:\*\*)?[:\s]{0,4}", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")
+
+
+def phrases(text: str, begin: int = 0, most: int = 9) -> list[Block]:
+    """What follows the last ``most`` "answer is" or "answer:", to the end of sentence or line."""
+    ends = [mark.end() for mark in _PHRASE.finditer(text, begin)]
+    found = []
+    # Each looks at most a thousand characters ahead, and only the last few do: a megabyte of
+    # phrases without a line break must not be scanned once per phrase.
+    for start in ends[-most:]:
+        limit = min(len(text), start + 1000)
+        end = _SENTENCE_END.search(text, start, limit)
+        found.append(Block(start, end.start() if end else limit))
+    return found
+
+
+# ASCII digits only, never part of a word; commas, fractions and percent belong to the token, so
+# that the 2 of "1/2" or the 3 of "1,2,3" is not mistaken for the answer.
+_NUMBER = re.compile(
+    r"(?<![\w.,/^{])(?:(?<![)\]}])[-+−])?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?:[eE][-+]?[0-9]+)?(?:\s?/\s?[0-9]+)?(?!\d)(?:\s?\\?%)?"
+)
+
+
+def numbers(text: str, begin: int = 0) -> list[Block]:
+    """Tokens that look like numbers, without the comma or period that ends a sentence."""
+    found = []
+    for mark in _NUMBER.finditer(text, begin):
+        token = mark.group().rstrip(",.")
+        found.append(Block(mark.start(), mark.start() + len(token)))
+    return found
+
+
+# Letters by category that nevertheless show nothing.
+_INVISIBLE = frozenset("\u2800\u3164\u115f\u1160\uffa0")
+
+
+def is_blank(text: str) -> bool:
+    """True if nothing in the text can be seen: spaces, controls, zero-width, lone surrogates."""
+    if text.isascii():
+        return not text.strip() or all(c <= " " or c == "\x7f" for c in text)
+    return all(not c.isprintable() or c.isspace() or c in _INVISIBLE for c in text)
+
+
+def _line_end(text: str, start: int, limit: int) -> int:
+    end = text.find("\n", start, limit)
+    return limit if end < 0 else end

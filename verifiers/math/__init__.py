@@ -1,0 +1,5 @@
+"""Mathematical answers: a grammar of ours, exact tiers, and computer algebra in a killable worker."""
+
+from rewardkit.verifiers.math.verifier import Form, MathVerifier
+
+__all__ = ["Form", "MathVerifier"]
