@@ -8,10 +8,8 @@ STAMP := $(VENV)/.installed
 EDITABLE := $(if $(WHEEL),,-e)
 
 # Two threads on a busy machine are many times slower than one. Nothing here may ask a hub.
-# PYTHONSAFEPATH: from the root, `import rewardkit` must find the package, not the bare folder.
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE = 1
-export PYTHONSAFEPATH = 1
 export TOKENIZERS_PARALLELISM = false
 
 .PHONY: demo test test-all lint types format clean setup
@@ -19,9 +17,12 @@ export TOKENIZERS_PARALLELISM = false
 demo: $(STAMP)
 	$(BIN)/python examples/carry/demo.py --overwrite
 
+# PYTHONSAFEPATH: from the root, `import rewardkit` must find the package, not the bare folder.
+test: export PYTHONSAFEPATH = 1
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" -q
 
+test-all: export PYTHONSAFEPATH = 1
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -q
 
@@ -32,7 +33,7 @@ lint: $(STAMP)
 # mypy cannot follow the package mapping of an editable install: it checks the installed wheel, from
 # an empty folder, and the count of files is asserted because it silently checks one otherwise.
 types: $(STAMP)
-	rm -rf build/types && mkdir -p build/types/empty
+	rm -rf build && mkdir -p build/types/empty
 	$(BIN)/pip install -q --no-deps --no-build-isolation --target build/types/site .
 	$(BIN)/python tests/count_typed.py build/types
 
@@ -45,6 +46,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt setuptools wheel
+	rm -rf *.egg-info build  # left by an earlier install, they hide the names it did not know
 	$(BIN)/pip install -q -c constraints.txt $(EDITABLE) '.[train,dev]'
 	touch $(STAMP)
 

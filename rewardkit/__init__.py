@@ -13,28 +13,33 @@ and gates rewards into one score that explains itself.
 Importing this package imports neither torch nor sympy.
 """
 
-from rewardkit.combine import AllOf, AnyOf, Not
-from rewardkit.errors import (
-    ConfigError,
-    DataError,
-    MissingColumnError,
-    MissingExtraError,
-    RewardError,
-    RewardKitError,
-    RewardKitWarning,
-    RubricError,
-    SpecError,
-    TooManyUnscorableError,
-    UsageError,
-)
-from rewardkit.function import FunctionReward, reward
-from rewardkit.gate import Gate
-from rewardkit.reward import Reward, VerifierReward
-from rewardkit.rubric import Rubric
-from rewardkit.sample import Column, Sample
-from rewardkit.score import PartScore, Score
-from rewardkit.verdict import Evidence, Refused, Verdict
-from rewardkit.verifier import Verifier
+from typing import TYPE_CHECKING
+
+from rewardkit._lazy import lazy
+
+if TYPE_CHECKING:
+    from rewardkit.combine import AllOf, AnyOf, Not
+    from rewardkit.errors import (
+        ConfigError,
+        DataError,
+        MissingColumnError,
+        MissingExtraError,
+        RewardError,
+        RewardKitError,
+        RewardKitWarning,
+        RubricError,
+        SpecError,
+        TooManyUnscorableError,
+        UsageError,
+    )
+    from rewardkit.function import FunctionReward, reward
+    from rewardkit.gate import Gate
+    from rewardkit.rewards import Reward, VerifierReward
+    from rewardkit.rubric import Rubric
+    from rewardkit.sample import Column, Sample
+    from rewardkit.score import PartScore, Score
+    from rewardkit.verdict import Evidence, Refused, Verdict
+    from rewardkit.verifier import Verifier
 
 __version__ = "0.1.0"
 
@@ -68,3 +73,51 @@ __all__ = [
     "VerifierReward",
     "reward",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "rewardkit.combine": (
+            "AllOf",
+            "AnyOf",
+            "Not",
+        ),
+        "rewardkit.errors": (
+            "ConfigError",
+            "DataError",
+            "MissingColumnError",
+            "MissingExtraError",
+            "RewardError",
+            "RewardKitError",
+            "RewardKitWarning",
+            "RubricError",
+            "SpecError",
+            "TooManyUnscorableError",
+            "UsageError",
+        ),
+        "rewardkit.function": (
+            "FunctionReward",
+            "reward",
+        ),
+        "rewardkit.gate": ("Gate",),
+        "rewardkit.rewards": (
+            "Reward",
+            "VerifierReward",
+        ),
+        "rewardkit.rubric": ("Rubric",),
+        "rewardkit.sample": (
+            "Column",
+            "Sample",
+        ),
+        "rewardkit.score": (
+            "PartScore",
+            "Score",
+        ),
+        "rewardkit.verdict": (
+            "Evidence",
+            "Refused",
+            "Verdict",
+        ),
+        "rewardkit.verifier": ("Verifier",),
+    },
+)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-__all__ = ["MAX_ABANDONED", "Failed", "Overrun", "abandoned_threads", "attempt", "run_soft"]
+__all__ = ["MAX_ABANDONED", "Failed", "Lost", "Overrun", "abandoned_threads", "attempt", "run_soft"]
 
 MAX_ABANDONED = 3
 
@@ -23,9 +23,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The call raised."""
+    """The call raised; ``told`` is what to say of it, where the error is not the function's own."""
 
     error: Exception
+    told: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker died through no fault of the call."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

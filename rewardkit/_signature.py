@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rewardkit.errors import MissingColumnError, UsageError
+from rewardkit.errors import UsageError
 from rewardkit.sample import Sample
 
 __all__ = ["Form", "Signature"]
@@ -76,9 +76,12 @@ class Signature:
 
     @property
     def columns(self) -> frozenset[str]:
-        """Columns without which the function cannot be called."""
-        given = set(_SINGLE) if self.form == "single" else {"prompts", "completions", *_TRL_EXTRAS}
-        return frozenset(self.required) - given
+        """Columns of the row without which the function cannot be called."""
+        if self.form == "single":
+            return frozenset(self.required) - {"completion", "sample"}
+        ours = {"prompts": "prompt", "completions": "completion"}
+        names = {ours.get(name, name) for name in self.required}
+        return frozenset(names) - {"completion", *_TRL_EXTRAS}
 
     def single(self, sample: Sample) -> dict[str, Any]:
         """Keyword arguments for one sample. Raises ``MissingColumnError``."""
@@ -124,11 +127,6 @@ class Signature:
     @property
     def _who(self) -> str:
         return f"reward {self.name!r}"
-
-    def check(self, available: frozenset[str]) -> None:
-        """Raises ``MissingColumnError`` if a row with these columns cannot be scored."""
-        for name in sorted(self.columns - available - {"prompt", "completion", "answer"}):
-            raise MissingColumnError(name, available, self._who)
 
 
 def _parameters(fn: Callable[..., Any], name: str) -> list[inspect.Parameter]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from rewardkit._datasets import from_hub, parquet_file, saved_folder
 from rewardkit._rows import read_csv, read_json, read_jsonl
-from rewardkit.errors import ConfigError, DataError, MissingColumnError
-from rewardkit.verifier import explain_validation
+from rewardkit._strict import Strict
+from rewardkit.errors import DataError, MissingColumnError
 
 __all__ = ["DataConfig", "Row", "load_rows"]
 
@@ -25,7 +25,7 @@ _READERS = {".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv}
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
-class DataConfig(BaseModel):
+class DataConfig(Strict):
     """Where rows come from and how they become prompts.
 
     Attributes:
@@ -47,8 +47,6 @@ class DataConfig(BaseModel):
         ConfigError: for unknown keys, and for a template that is more than text and names.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     path: str = Field(min_length=1)
     name: str | None = None
     split: str | None = None
@@ -58,14 +56,6 @@ class DataConfig(BaseModel):
     answer_after: str | None = Field(default=None, min_length=1)
     limit: int | None = Field(default=None, ge=1)
     shuffle_seed: int | None = None
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            known = ", ".join(type(self).model_fields)
-            hint = f"\nkeys there are: {known}" if "Extra inputs" in str(error) else ""
-            raise ConfigError(explain_validation(error, "data") + hint) from None
 
     @field_validator("prompt_template")
     @classmethod

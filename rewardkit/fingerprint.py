@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from rewardkit._verifier_spec import write_verifier
 from rewardkit.function import FunctionReward
-from rewardkit.reward import Reward, VerifierReward
+from rewardkit.rewards import Reward, VerifierReward
 from rewardkit.verifier import Verifier
 
 if TYPE_CHECKING:

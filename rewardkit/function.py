@@ -12,11 +12,11 @@ from functools import partial
 from time import perf_counter
 from typing import Any, overload
 
-from rewardkit._limited import Failed, Overrun, attempt, run_soft
+from rewardkit._limited import Failed, Lost, Overrun, attempt, run_soft
 from rewardkit._running import run_sync
 from rewardkit._signature import Form, Signature
 from rewardkit.errors import RewardError, RewardKitError, RubricError, UsageError
-from rewardkit.reward import OnUnscorable, Outcome, Reward, check_finite
+from rewardkit.rewards import OnUnscorable, Outcome, Reward, check_finite
 from rewardkit.sample import Sample
 from rewardkit.verdict import Verdict
 
@@ -178,7 +178,7 @@ class FunctionReward(Reward):
         """The outcomes of one call for a whole batch."""
         result, seconds = timed
         each = seconds / max(len(samples), 1)
-        if isinstance(result, Failed | Overrun):
+        if isinstance(result, Failed | Overrun | Lost):
             return [self._one(result, each) for _ in samples]
         try:
             values = list(result)
@@ -203,17 +203,22 @@ class FunctionReward(Reward):
             reason = f"ran past its limit of {result.limit_s:g} s; {result.how}"
             return _unknown(reason, seconds, rule="limit")
         if isinstance(result, Failed):
-            return self._failed(result.error, seconds)
+            return self._failed(result, seconds)
+        if isinstance(result, Lost):
+            verdict = Verdict.unscorable(result.why, fault="infrastructure", rule="worker")
+            return Outcome(None, verdict, seconds)
         try:
             value = _number(result, self.bounds)
         except ValueError as error:
             return Outcome(None, None, seconds, RewardError(self.name, str(error)))
         return Outcome(value, None, seconds)
 
-    def _failed(self, error: Exception, seconds: float) -> Outcome:
-        if isinstance(error, RewardKitError) and not isinstance(error, RewardError):
+    def _failed(self, failed: Failed, seconds: float) -> Outcome:
+        error = failed.error
+        if failed.told is None and isinstance(error, RewardKitError):
             raise error  # a missing column is the caller's mistake, not the reward's failure
-        problem = RewardError(self.name, f"raised {type(error).__name__}: {error}")
+        told = failed.told or f"{type(error).__name__}: {error}"
+        problem = RewardError(self.name, f"raised {told}")
         problem.__cause__ = error
         return Outcome(None, None, seconds, problem)
 
@@ -250,7 +255,13 @@ def _untimed(result: Any, limit: float) -> tuple[Any, float]:
 
 def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any] | None:
     """How to call the function in a worker that is killed; ``None`` if no process finds it."""
-    from rewardkit.sandbox import FunctionRef, WorkerTimeout, shared_pool
+    from rewardkit.sandbox import (
+        FunctionRef,
+        WorkerFunctionError,
+        WorkerLost,
+        WorkerTimeout,
+        shared_pool,
+    )
 
     ref = FunctionRef.of(reward) or FunctionRef.of(reward.fn)
     if ref is None:
@@ -262,6 +273,10 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
             return shared_pool().call(found, (), values, cpu_s=None, wall_s=limit)
         except WorkerTimeout:
             return Overrun(limit, "its worker was killed")
+        except WorkerFunctionError as error:
+            return Failed(error, f"{error.type_name}: {error.message}")
+        except WorkerLost as error:
+            return Lost(str(error))
 
     return call
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rewardkit.errors import RubricError
-from rewardkit.reward import Reward, VerifierReward, check_finite
+from rewardkit.rewards import Reward, VerifierReward, check_finite
 from rewardkit.score import PartScore
 
 __all__ = ["Gate", "check_gate", "is_open"]

@@ -109,7 +109,9 @@ def name_of(group: str, target: Any) -> str:
     """
     reference = f"{target.__module__}:{target.__qualname__}"
     for name, point in _registered(group).items():
-        if point.value == reference or point.load() is target:
+        same_name = point.value.rpartition(":")[2] == target.__qualname__
+        # Loaded only where the name fits: one broken plug-in must not break every spec.
+        if point.value == reference or (same_name and point.load() is target):
             return name
     if "<" in target.__qualname__ or target.__module__ == "__main__":
         raise SpecError(

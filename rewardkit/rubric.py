@@ -11,10 +11,11 @@ from rewardkit import scoring
 from rewardkit.errors import RubricError
 from rewardkit.function import FunctionReward
 from rewardkit.gate import Gate, check_gate
-from rewardkit.reward import Reward
+from rewardkit.rewards import Reward
 from rewardkit.sample import Sample, Text
 from rewardkit.score import Score
 from rewardkit.scoring import OnError
+from rewardkit.trl import RubricReward
 from rewardkit.verifier import Verifier
 
 __all__ = ["Part", "Rubric", "as_reward"]
@@ -186,6 +187,10 @@ class Rubric:
         """:meth:`score_many` for async code."""
         plan = scoring.plan(self, samples, group_ids, on_error)
         return await scoring.adrive(plan, limit_s)
+
+    def as_trl_reward(self) -> RubricReward:
+        """This rubric as one reward function for ``trl.GRPOTrainer(reward_funcs=[...])``."""
+        return RubricReward(self)
 
     def check_columns(self, available: Iterable[str]) -> None:
         """Raises ``MissingColumnError`` now if rows with these columns could not be scored."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from rewardkit.verdict import Fault, Status, Verdict
+from rewardkit._escape import one_line
+from rewardkit.verdict import Evidence, Fault, Refused, Status, Verdict
 
 __all__ = ["PartScore", "Score"]
 
@@ -107,7 +108,7 @@ class Score:
             lines.append(f"{'└─' if last else '├─'} {part.name:<{width}}  {_line(part)}")
             rail = "  " if last else "│ "
             lines.extend(f"{rail}   {detail}" for detail in _details(part))
-        lines.extend(f"note: {note}" for note in self.notes)
+        lines.extend(f"note: {one_line(note, 300)}" for note in self.notes)
         if self.fingerprint:
             lines.append(f"rubric {self.fingerprint}")
         return "\n".join(lines)
@@ -123,8 +124,41 @@ class Score:
         return f"<pre>{escape(self.explain())}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a run folder."""
+        """Plain data for a run folder; :meth:`from_dict` reads it."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Score:
+        """The score of which :meth:`to_dict` made this, also by way of JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is not what ``to_dict`` makes.
+        """
+        parts = {str(name): _part_from(part) for name, part in data["parts"].items()}
+        notes = tuple(data.get("notes", ()))
+        return cls(_figure(data["total"]), parts, data.get("fingerprint", ""), notes)
+
+
+def _part_from(data: Mapping[str, Any]) -> PartScore:
+    verdict = data.get("verdict")
+    figures = {key: _figure(data.get(key)) for key in ("value", "weight", "seconds", "counted")}
+    judged = None if verdict is None else _verdict_from(verdict)
+    return PartScore(**{**data, **figures, "verdict": judged})
+
+
+def _verdict_from(data: Mapping[str, Any]) -> Verdict:
+    evidence = data["evidence"]
+    refused = tuple(Refused(text, why, _span(span)) for text, why, span in evidence["refused"])
+    made = Evidence(**{**evidence, "span": _span(evidence["span"]), "refused": refused})
+    return Verdict(**{**data, "evidence": made})
+
+
+def _figure(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _span(span: Any) -> tuple[int, int] | None:
+    return None if span is None else (int(span[0]), int(span[1]))
 
 
 def _plain(value: float | None) -> str:
@@ -144,7 +178,7 @@ def _line(part: PartScore) -> str:
         "" if part.weight == 0 else _signed(part.counted if part.counted is not None else None)
     )
     shown = f"{counted or _plain(part.value)} {product}"
-    return f"{shown:<24} {status:<10} {_printable(part.why)}  [{part.seconds * 1e3:.2f} ms]"
+    return f"{shown:<24} {status:<10} {_short(part.why)}  [{part.seconds * 1e3:.2f} ms]"
 
 
 def _details(part: PartScore) -> Iterator[str]:
@@ -153,18 +187,16 @@ def _details(part: PartScore) -> Iterator[str]:
     evidence = part.verdict.evidence
     if evidence.text is not None:
         where = "" if evidence.span is None else f" at {evidence.span[0]}:{evidence.span[1]}"
-        by = f" by {evidence.rule}" if evidence.rule else ""
-        yield f"judged {_printable(evidence.text)!r}{where}{by}"
+        by = f" by {_short(evidence.rule)}" if evidence.rule else ""
+        yield f"judged {_short(evidence.text)!r}{where}{by}"
     for refused in evidence.refused[:3]:
-        yield f"refused {_printable(refused.text)!r}: {_printable(refused.why)}"
+        yield f"refused {_short(refused.text)!r}: {_short(refused.why)}"
     if part.verdict.fault:
         yield f"fault: {part.verdict.fault}"
     if evidence.verifier:
         yield f"{evidence.verifier} version {evidence.version}"
 
 
-def _printable(text: str, most: int = 120) -> str:
-    """Judged text on one line of a terminal: control characters could move the cursor or recolour
-    the lines that tell the score, so none gets through."""
-    line = "".join(c if c.isprintable() else " " for c in text[: most + 1])
-    return line[:most] + "…" if len(text) > most else line
+def _short(text: str) -> str:
+    """Judged text, and whatever may quote it, is hostile to a terminal."""
+    return one_line(text, 120)

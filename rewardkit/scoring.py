@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rewardkit.errors import RewardError, RubricError, UsageError
 from rewardkit.gate import Gate, is_open
-from rewardkit.reward import Outcome, Reward
+from rewardkit.rewards import Outcome, Reward
 from rewardkit.sample import Sample
 from rewardkit.score import PartScore, Score
 from rewardkit.verdict import Verdict

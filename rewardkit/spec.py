@@ -23,7 +23,6 @@ gates:
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,11 +31,12 @@ import yaml
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rewardkit._verifier_spec import read_verifier, write_verifier
+from rewardkit._yaml import load_yaml
 from rewardkit.errors import SpecError
 from rewardkit.function import FunctionReward
 from rewardkit.gate import Gate
 from rewardkit.registry import PRESETS, REWARDS, allowing_code, find, load_code, name_of
-from rewardkit.reward import Reward, VerifierReward
+from rewardkit.rewards import Reward, VerifierReward
 from rewardkit.verifier import explain_validation
 
 if TYPE_CHECKING:
@@ -144,39 +144,12 @@ def read_data(path: Path) -> dict[str, Any]:
         raise SpecError(f"cannot read {path}: {error}") from None
     try:
         # JSON is read by the YAML reader too: it refuses duplicate keys, which json does not.
-        data = yaml.load(text, Loader=_UniqueKeys)
+        data = load_yaml(text)
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold a mapping of keys, got {type(data).__name__}")
     return data
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error instead of the last one winning, and in which,
-    as in YAML 1.2, only ``true`` and ``false`` are booleans: by YAML 1.1 the key ``on`` and the
-    keywords ``yes`` and ``no`` would silently become some."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, str) else repr(key))
-        return super().construct_mapping(node, deep=deep)
-
-
-_UniqueKeys.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
 
 
 def _read_part(name: str, part: PartSpec) -> Reward:

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from rewardkit._running import run_sync
 from rewardkit.errors import RewardKitError, UsageError
-from rewardkit.reward import OnUnscorable, VerifierReward
+from rewardkit.rewards import OnUnscorable, VerifierReward
 from rewardkit.sample import Column, Sample
 from rewardkit.verdict import Verdict
 
@@ -180,5 +180,9 @@ def explain_validation(error: ValidationError, what: str) -> str:
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(whole)"
+        inner = item.get("ctx", {}).get("error")
+        if isinstance(inner, UsageError):  # a part that has already explained itself
+            lines.append(f"{what}: {where}: {inner}")
+            continue
         lines.append(f"{what}: {where}: {item['msg']}, got {item.get('input')!r:.80}")
     return "\n".join(lines)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Literal, get_args
 
 from rewardkit.errors import UsageError
 from rewardkit.sandbox.errors import SandboxError
 from rewardkit.sandbox.execution import Request, execute
-from rewardkit.sandbox.inside.confine import PROGRAM
-from rewardkit.sandbox.inside.job import NAMESPACES, PROCESS
+from rewardkit.sandbox.inside.job import NAMESPACES, PROCESS, PROGRAM
 from rewardkit.sandbox.limits import Limits, usable_cpus
 from rewardkit.sandbox.probe import SandboxReport, require
 from rewardkit.sandbox.result import ExecutionResult
@@ -20,6 +20,8 @@ __all__ = ["Isolation", "Sandbox"]
 
 Isolation = Literal["auto", "namespaces", "process"]
 
+_PAGE = 4096
+_OWN_ROOM = 1 << 19  # bytes of the scratch that our own copy of the program may take
 _ATTEMPTS = 3  # of which all but the first follow a failure to start the program at all
 
 
@@ -101,7 +103,8 @@ class Sandbox:
 
         Raises:
             UsageError: an argument of the wrong type, a path that leads out of the folder, or
-                files that do not fit on the disk.
+                files that do not fit on the disk. Never for anything about the text of
+                ``source``, which may be hostile.
             SandboxError: the sandbox is closed.
         """
         limits = limits if limits is not None else Limits()
@@ -163,12 +166,25 @@ def _request(
         raise UsageError(f"source must be str, got {type(source).__name__}")
     if not isinstance(stdin, bytes):
         raise UsageError(f"stdin must be bytes, got {type(stdin).__name__}")
-    for name, data in files.items():
-        _check_file(name, data)
+    _check_files(files, limits)
     # A model may write lone surrogates: they must fail there (as a syntax error), not here.
     encoded = source.encode("utf-8", "surrogatepass")
-    _check_fit(len(encoded) + sum(map(len, files.values())), limits)
     return Request(encoded, stdin, files, limits, isolation)
+
+
+def _check_files(files: Mapping[str, bytes], limits: Limits) -> None:
+    room = _OWN_ROOM
+    for name, data in files.items():
+        _check_file(name, data)
+        parents = PurePosixPath(name).parents
+        if any(str(parent) in files for parent in parents):
+            raise UsageError(f"files[{name!r}] lies in a folder that is itself among the files")
+        room += len(data) + _PAGE * (1 + len(parents))
+    if room > limits.disk_mb << 20:
+        raise UsageError(
+            f"the files take {room} bytes, more than disk_mb={limits.disk_mb} allows; "
+            "raise that limit"
+        )
 
 
 def _check_file(name: str, data: bytes) -> None:
@@ -179,12 +195,4 @@ def _check_file(name: str, data: bytes) -> None:
         raise UsageError(
             f"files must have plain relative paths inside the folder, other than {PROGRAM!r}; "
             f"got {name!r}"
-        )
-
-
-def _check_fit(size: int, limits: Limits) -> None:
-    if size > limits.disk_mb << 20:
-        raise UsageError(
-            f"source and files take {size} bytes, more than disk_mb={limits.disk_mb} allows; "
-            "raise that limit"
         )

@@ -7,7 +7,6 @@ or flood us, and a descendant that keeps stdout open keeps nobody waiting.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -15,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rewardkit.errors import RewardKitWarning
 from rewardkit.sandbox.inside.job import NAMESPACES, Job, Outcome, read_report
 from rewardkit.sandbox.limits import Limits
 from rewardkit.sandbox.result import ExecutionResult, ExecutionStatus
@@ -64,11 +65,13 @@ def execute(
         scratch = "/tmp"
         if request.isolation != NAMESPACES:
             scratch = tempfile.mkdtemp(prefix="rewardkit-")
-            stack.callback(remove_tree, scratch)
+            stack.callback(_discard, scratch)
         files = [_memory(stack, name) for name in ("job", "stdin", "stdout", "stderr", "report")]
         job, stdin, stdout, stderr, report = files
         _write(job, _job(request, scratch).dump())
         _write(stdin, request.stdin)
+        import fcntl  # here, so that importing the room fails on no platform
+
         # Appending, so that a program which opens /dev/stdout anew does not overwrite itself.
         for fd in (stdout, stderr):
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
@@ -76,6 +79,14 @@ def execute(
         inspect(stdout)
         cap = request.limits.output_kb << 10
         return _result(read_report(report), said, _Output(stdout, cap), _Output(stderr, cap))
+
+
+def _discard(scratch: str) -> None:
+    try:
+        remove_tree(scratch)
+    except OSError as error:
+        # A warning, not a failure: judged code made that tree, and must not make errors of ours.
+        warnings.warn(f"cannot delete {scratch}: {error}", RewardKitWarning, stacklevel=2)
 
 
 def _job(request: Request, scratch: str) -> Job:
@@ -150,8 +161,9 @@ def _environment(scratch: str) -> dict[str, str]:
 
 def _wait(process: subprocess.Popen[bytes], report: int, wall_s: float) -> None:
     """Wait for the launcher; it keeps the limits, we only stand behind it. Always reaps it."""
-    pidfd = os.pidfd_open(process.pid)
+    pidfd = -1
     try:
+        pidfd = os.pidfd_open(process.pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
         deadline = time.monotonic() + START_S
@@ -167,7 +179,8 @@ def _wait(process: subprocess.Popen[bytes], report: int, wall_s: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        os.close(pidfd)
+        if pidfd >= 0:
+            os.close(pidfd)
 
 
 class _Output:

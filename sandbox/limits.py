@@ -55,7 +55,7 @@ class Limits:
     @property
     def wall_seconds(self) -> float:
         """The wall limit that holds."""
-        return self.wall_s if self.wall_s is not None else 3 * self.cpu_s + 5
+        return float(self.wall_s if self.wall_s is not None else 3 * self.cpu_s + 5)
 
 
 _LEAST_MEMORY_MB = 32

@@ -137,7 +137,10 @@ def probe(isolation: str) -> SandboxReport:
             f"judged code can be isolated on Linux only, and this is {platform.system()}. Run "
             "the judging on Linux: in a container, a virtual machine or WSL 2."
         )
-    result, grew = _attempt(isolation)
+    try:
+        result, grew = _attempt(isolation)
+    except OSError as error:
+        raise SandboxUnavailable(f"the sandbox could not even be tried: {error}") from error
     if result.status != "ok":
         raise SandboxUnavailable(_refusal(isolation, result.reason or result.status, result))
     through = json.loads(result.stdout.split(b"\n")[0])

@@ -8,7 +8,8 @@ import stat
 
 __all__ = ["remove_tree"]
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+# (Where a platform has neither flag, nothing is ever run, so there is nothing to delete.)
+_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def remove_tree(path: str) -> None:
@@ -18,9 +19,8 @@ def remove_tree(path: str) -> None:
     every folder is first moved up to the top, so that depth never matters; links are never
     followed; whoever wrote the tree must be dead.
     """
-    top = os.open(path, _DIRECTORY)
+    top = _open(path, None)
     try:
-        os.chmod(top, 0o700)
         _empty(top)
     finally:
         os.close(top)
@@ -34,9 +34,7 @@ def _empty(top: int) -> None:
             if not _is_folder(name, top):
                 os.unlink(name, dir_fd=top)
                 continue
-            # Its owner may have closed it; moving it away rewrites its "..".
-            os.chmod(name, 0o700, dir_fd=top)
-            inner = os.open(name, _DIRECTORY, dir_fd=top)
+            inner = _open(name, top)
             try:
                 moved = _lift(inner, top, moved)
             finally:
@@ -50,12 +48,22 @@ def _lift(inner: int, top: int, moved: int) -> int:
         if not _is_folder(name, inner):
             os.unlink(name, dir_fd=inner)
             continue
-        os.chmod(name, 0o700, dir_fd=inner)
+        os.close(_open(name, inner))  # writable: moving a folder rewrites its ".."
         while _exists(f"rk{moved}", top):
             moved += 1
         os.rename(name, f"rk{moved}", src_dir_fd=inner, dst_dir_fd=top)
         moved += 1
     return moved
+
+
+def _open(name: str, parent: int | None) -> int:
+    """A descriptor of a folder, opened up for us in case that its maker closed it."""
+    handle = os.open(name, _DIRECTORY | getattr(os, "O_PATH", 0), dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", 0o700)  # what was opened: not what a link leads to
+    finally:
+        os.close(handle)
+    return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
 def _is_folder(name: str, parent: int) -> bool:

@@ -311,7 +311,9 @@ class TestOrder:
 
 class TestConfig:
     def test_unknown_keys_are_refused_with_those_there_are(self) -> None:
-        with pytest.raises(ConfigError, match=r"data: pth: Extra inputs.*\n.*keys there are: path"):
+        with pytest.raises(
+            ConfigError, match=r"DataConfig: pth: Extra inputs.*\n.*keys there are: path"
+        ):
             DataConfig(path="a.jsonl", pth="b")
 
     @pytest.mark.parametrize("values", [{}, {"path": ""}, {"path": "a", "limit": 0}])
@@ -321,7 +323,7 @@ class TestConfig:
 
     def test_frozen(self) -> None:
         with pytest.raises(ValueError, match="frozen"):
-            DataConfig(path="a").path = "b"  # type: ignore[misc]
+            setattr(DataConfig(path="a"), "path", "b")  # noqa: B010
 
 
 JSON = st.recursive(

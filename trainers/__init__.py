@@ -5,13 +5,14 @@ Names are loaded when first used: a configuration can be read and checked withou
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from rewardkit._lazy import lazy
 from rewardkit.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from rewardkit.trainers.backends.trl import RubricReward, TRLTrainer, to_trl_config
+    from rewardkit.trainers.backends.trl import TRLTrainer
+    from rewardkit.trainers.backends.trl_config import to_trl_config
     from rewardkit.trainers.config import GRPOConfig, LoraSettings
     from rewardkit.trainers.loop import GRPOTrainer
     from rewardkit.trainers.model import Policy
@@ -20,30 +21,11 @@ if TYPE_CHECKING:
     from rewardkit.trainers.tiny import make_tiny_model
     from rewardkit.trainers.warmup import WarmupConfig, warm_up
 
-_WHERE = {
-    "GRPOConfig": "config",
-    "GRPOTrainer": "loop",
-    "LoraSettings": "config",
-    "Policy": "model",
-    "RubricReward": "backends.trl",
-    "RunConfig": "run",
-    "TRLTrainer": "backends.trl",
-    "TrainResult": "result",
-    "Trainer": "result",
-    "WarmupConfig": "warmup",
-    "make_tiny_model": "tiny",
-    "make_trainer": "run",
-    "to_trl_config": "backends.trl",
-    "train": "run",
-    "warm_up": "warmup",
-}
-
 __all__ = [
     "GRPOConfig",
     "GRPOTrainer",
     "LoraSettings",
     "Policy",
-    "RubricReward",
     "RunConfig",
     "TRLTrainer",
     "TrainResult",
@@ -56,17 +38,32 @@ __all__ = [
     "warm_up",
 ]
 
+_found = lazy(
+    __name__,
+    {
+        "rewardkit.trainers.backends.trl": ("TRLTrainer",),
+        "rewardkit.trainers.backends.trl_config": ("to_trl_config",),
+        "rewardkit.trainers.config": ("GRPOConfig", "LoraSettings"),
+        "rewardkit.trainers.loop": ("GRPOTrainer",),
+        "rewardkit.trainers.model": ("Policy",),
+        "rewardkit.trainers.result": ("Trainer", "TrainResult"),
+        "rewardkit.trainers.run": ("RunConfig", "make_trainer", "train"),
+        "rewardkit.trainers.tiny": ("make_tiny_model",),
+        "rewardkit.trainers.warmup": ("WarmupConfig", "warm_up"),
+    },
+)
+_EXTRA_OF = {"trl": "trl", "datasets": "trl"} | dict.fromkeys(
+    ("torch", "transformers", "peft", "rich", "numpy", "tokenizers"), "train"
+)
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = importlib.import_module(f"{__name__}.{_WHERE[name]}")
+        return _found(name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in ("torch", "transformers", "peft", "rich", "numpy", "tokenizers"):
-            raise MissingExtraError(f"rewardkit.trainers.{name}", "train", missing) from error
-        if missing in ("trl", "datasets"):
-            raise MissingExtraError(f"rewardkit.trainers.{name}", "trl", missing) from error
-        raise
-    return getattr(module, name)
+        if missing not in _EXTRA_OF:
+            raise
+        raise MissingExtraError(
+            f"rewardkit.trainers.{name}", _EXTRA_OF[missing], missing
+        ) from error

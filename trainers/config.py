@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from rewardkit._strict import Strict
 from rewardkit.errors import ConfigError
-from rewardkit.verifier import explain_validation
 
-__all__ = ["GRPOConfig", "LoraSettings", "Strict", "parse"]
+__all__ = ["GRPOConfig", "LoraSettings"]
 
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses unknown keys with an error of ours."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            known = ", ".join(type(self).model_fields)
-            text = explain_validation(error, type(self).__name__)
-            hint = f"\nkeys there are: {known}" if "Extra inputs" in text else ""
-            raise ConfigError(text + hint) from None
 
 
 class LoraSettings(Strict):
@@ -173,11 +158,3 @@ class GRPOConfig(Strict):
                 f"per_device_train_batch_size"
             )
         return generations * self.steps_per_rollout
-
-
-def parse(cls: type[Strict], values: dict[str, Any], what: str) -> Any:
-    """A config from a mapping read from a file. Raises ``ConfigError`` naming the section."""
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{what}: {error}") from None

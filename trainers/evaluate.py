@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rewardkit.metrics import score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers.config import GRPOConfig
-from rewardkit.trainers.judging import judge, score_metrics
+from rewardkit.trainers.judging import judge
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.generate import Request, generate

@@ -12,20 +12,15 @@ import torch
 from transformers import get_scheduler
 
 from rewardkit.errors import DataError
+from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import state
 from rewardkit.trainers.config import GRPOConfig, LoraSettings
 from rewardkit.trainers.evaluate import evaluate
-from rewardkit.trainers.judging import (
-    assign_advantages,
-    check_unscorable,
-    judge,
-    reward_metrics,
-    score_metrics,
-)
+from rewardkit.trainers.judging import assign_advantages, judge, reward_metrics
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.progress import Display
-from rewardkit.trainers.prompts import PromptStream, check_rows, encode_prompt
+from rewardkit.trainers.prompts import PromptStream, check_data, encode_prompt
 from rewardkit.trainers.result import TrainResult
 from rewardkit.trainers.rollout.batch import Completion, Rollouts
 from rewardkit.trainers.rollout.generate import Request, generate
@@ -72,7 +67,7 @@ class GRPOTrainer:
     ) -> None:
         self.config = config or GRPOConfig()
         self.rubric, self.rows, self.eval_rows = rubric, list(train_data), list(eval_data or ())
-        _check_data(rubric, self.rows, self.eval_rows)
+        check_data(rubric, self.rows, self.eval_rows)
         self.total_steps = self.config.total_steps(len(self.rows))
         torch.manual_seed(self.config.seed)
         self.policy = (
@@ -124,7 +119,7 @@ class GRPOTrainer:
 
     def _step(self) -> None:
         """One optimizer step, with a new generation first where the last one is used up."""
-        config, progress = self.config, self.progress
+        config, progress, began = self.config, self.progress, perf_counter()
         metrics: dict[str, Any] = {}
         if progress.rollouts is None or progress.rollouts.done >= config.steps_per_rollout:
             progress.rollouts, metrics = self._roll_out()
@@ -136,10 +131,13 @@ class GRPOTrainer:
         progress.step += 1
         if config.ref_refresh_every and progress.step % config.ref_refresh_every == 0:
             self.policy.refresh_reference()
-        update["time/train_s"] = perf_counter() - start
-        self._log("train", {**metrics, **update})
+        prompts = progress.generations * config.prompts_per_generation
+        now = perf_counter()
+        times = {"time/train_s": now - start, "step_time": now - began}
+        line = {**metrics, **update, **times, "epoch": prompts / len(self.rows)}
+        self._log("train", line)
         if metrics:
-            self.display.train(progress.step, self.total_steps, metrics)
+            self.display.train(progress.step, self.total_steps, line)
         if config.eval_steps and progress.step % config.eval_steps == 0:
             self._evaluate()
         if config.save_steps and progress.step % config.save_steps == 0:
@@ -156,7 +154,7 @@ class GRPOTrainer:
         assign_advantages(items, config)
         rollouts = Rollouts(self.progress.step, items, _shuffled(items, config, self.progress))
         self._write_rollouts(rollouts)
-        check_unscorable(scores, config)
+        check_unscorable(scores, config.max_error_frac, config.max_unscorable_frac)
         learned = [c for c in items if c.learned_from(config.mask_truncated_completions)]
         if config.steps_per_rollout > 1 and learned:
             note_logps(self.policy, learned, config, which="old")
@@ -224,19 +222,6 @@ class GRPOTrainer:
             return
         facts = {"rows": len(self.rows), "eval_rows": len(self.eval_rows)}
         folder.begin(describe or own, self.rubric, backend="builtin", model=model, **facts)
-
-
-def _check_data(
-    rubric: Rubric,
-    rows: Sequence[Mapping[str, Any]],
-    eval_rows: Sequence[Mapping[str, Any]],
-) -> None:
-    """All that can be known to be wrong with the data, before a model is loaded."""
-    check_rows(rows, "the training data")
-    if eval_rows:
-        check_rows(eval_rows, "the evaluation data")
-    for row in (*rows, *eval_rows):
-        rubric.check_columns({*row, "completion_ids"})
 
 
 def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:

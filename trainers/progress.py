@@ -34,7 +34,7 @@ class Display:
         parts = "  ".join(f"{_number(metrics.get(f'parts/{n}/mean')):>12}" for n in self._parts)
         lost = metrics.get("unscorable/frac") or 0.0
         note = f"  [yellow]{lost:.0%} unscorable" if lost else ""
-        seconds = sum(float(metrics.get(f"time/{t}_s") or 0.0) for t in ("rollout", "reward"))
+        seconds = float(metrics.get("step_time") or 0.0)
         self._console.print(
             f"{step:>4}/{total:<4}  [bold]{_number(metrics.get('reward')):>8}[/]  {parts}  "
             f"{metrics.get('completions/mean_length', 0.0):>6.1f}  {seconds:>7.2f}{note}"

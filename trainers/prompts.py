@@ -7,9 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rewardkit.errors import ConfigError, DataError
+from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample, Text
 
-__all__ = ["PromptStream", "as_completion", "check_rows", "encode_prompt", "to_sample"]
+__all__ = [
+    "PromptStream",
+    "as_completion",
+    "check_data",
+    "encode_prompt",
+    "to_sample",
+]
 
 
 def encode_prompt(tokenizer: Any, prompt: Text) -> list[int]:
@@ -46,7 +53,7 @@ def to_sample(row: Mapping[str, Any], text: str, completion_ids: list[int]) -> S
     )
 
 
-def check_rows(rows: Sequence[Mapping[str, Any]], what: str) -> None:
+def _check_rows(rows: Sequence[Mapping[str, Any]], what: str) -> None:
     """Raises ``DataError`` for an empty dataset or a row without a prompt."""
     if not rows:
         raise DataError(f"{what} is empty: there is nothing to learn from")
@@ -57,6 +64,19 @@ def check_rows(rows: Sequence[Mapping[str, Any]], what: str) -> None:
                 f"row {index} of {what} has no 'prompt'; columns there are: {have}. Map one to it, "
                 f"as in columns: {{prompt: question}}"
             )
+
+
+def check_data(
+    rubric: Rubric,
+    rows: Sequence[Mapping[str, Any]],
+    eval_rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """All that can be known to be wrong with the data, before a model is loaded."""
+    _check_rows(rows, "the training data")
+    if eval_rows:
+        _check_rows(eval_rows, "the evaluation data")
+    for row in (*rows, *eval_rows):
+        rubric.check_columns({*row, "completion_ids"})
 
 
 class PromptStream:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from rewardkit._strict import Strict
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import ConfigError, SpecError
 from rewardkit.rubric import Rubric
 from rewardkit.spec import read_data
-from rewardkit.trainers.config import GRPOConfig, LoraSettings, Strict
+from rewardkit.trainers.config import GRPOConfig, LoraSettings
 from rewardkit.trainers.result import Trainer, TrainResult
 
 __all__ = ["RunConfig", "make_trainer", "train", "train_command"]

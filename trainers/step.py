@@ -90,13 +90,25 @@ class _Sums:
 
     tokens: int = 0
     totals: dict[str, float] = field(default_factory=dict)
+    extremes: dict[str, float] = field(default_factory=dict)
 
     def add(self, **values: torch.Tensor) -> None:
         for name, value in values.items():
             self.totals[name] = self.totals.get(name, 0.0) + float(value.detach().sum())
 
+    def add_clipped(self, low: torch.Tensor, high: torch.Tensor, flat: Flat) -> None:
+        """Shares of clipped tokens: over all tokens, and the extremes over completions."""
+        self.add(**{"clip_ratio/low_mean": low, "clip_ratio/high_mean": high})
+        self.add(**{"clip_ratio/region_mean": low | high})
+        for name, clipped, extreme in (("low_min", low, min), ("high_max", high, max)):
+            counts = torch.zeros(len(flat.lengths), device=low.device)
+            shares = counts.index_add_(0, flat.rows, clipped.float()) / flat.lengths
+            known = [self.extremes[name]] if name in self.extremes else []
+            self.extremes[name] = extreme([*known, *shares.tolist()])
+
     def means(self) -> dict[str, float]:
-        return {name: total / max(self.tokens, 1) for name, total in self.totals.items()}
+        found = {name: total / max(self.tokens, 1) for name, total in self.totals.items()}
+        return found | {f"clip_ratio/{name}": value for name, value in self.extremes.items()}
 
 
 def optimizer_step(
@@ -169,8 +181,7 @@ def _micro_loss(
         per_token = per_token + config.beta * kl
         sums.add(kl=kl)
     sums.add(entropy=flat.entropy)
-    sums.add(**{"clip_ratio/low_mean": low, "clip_ratio/high_mean": high})
-    sums.add(**{"clip_ratio/region_mean": low | high})
+    sums.add_clipped(low, high, flat)
     return aggregate(per_token, flat.rows, flat.lengths, config.loss_type, denominators)
 
 

@@ -14,9 +14,10 @@ import torch
 from pydantic import Field
 from transformers import get_scheduler
 
+from rewardkit._strict import Strict
 from rewardkit.errors import DataError
 from rewardkit.sample import last_text
-from rewardkit.trainers.config import GRPOConfig, Strict
+from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.batch import Completion

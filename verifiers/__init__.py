@@ -14,8 +14,9 @@ Each is imported when it is first asked for; importing this package imports none
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rewardkit._lazy import lazy
 
 if TYPE_CHECKING:
     from rewardkit.combine import AllOf, AnyOf, Not
@@ -73,13 +74,8 @@ _HOME = {
     "rewardkit.verifiers.shaping": ("TagCount",),
     "rewardkit.verifiers.text": ("Contains", "ExactText", "Keywords", "MaxLength"),
 }  # fmt: skip
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

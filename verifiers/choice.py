@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from rewardkit.errors import UsageError
 from rewardkit.sample import Sample
@@ -27,7 +28,13 @@ class Choice(Verifier):
 
     Raises:
         UsageError: if ``letters`` are not different capital letters.
+
+    Example:
+        >>> Choice().verify(Sample(completion="The answer is (B).", answer="B")).status
+        'correct'
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
 
     extract: Extract = "auto"
     letters: str = "ABCDE"

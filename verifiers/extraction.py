@@ -127,13 +127,13 @@ class Extraction:
 
 
 def extract(text: str, how: Extract = "auto", thinking: Thinking = THINK) -> Extraction:
-    """The answer in a completion.
+    r"""The answer in a completion.
 
     Only the text after the last end-of-thinking marker is searched; a thinking block that is opened
     and never closed has no answer.
 
     Example:
-        >>> extract("<think>5?</think> It is \\boxed{4}.").text
+        >>> extract(r"<think>5?</think> It is \boxed{4}.").text
         '4'
     """
     begin = _after_thinking(text, thinking)
@@ -265,8 +265,8 @@ def _hash(text: str, begin: int, headings: bool = False) -> Extraction | None:
 
 def _is_heading(text: str, block: Block) -> bool:
     """``#### Step 1`` is a heading of Markdown, not an answer in the manner of GSM8K."""
-    first = text[block.start : min(block.stop, block.start + 64)].lstrip()[:1]
-    return first.isalpha() or first == "*"
+    line = text[block.start : min(block.stop, block.start + 64)].strip()
+    return len(line) > 1 and (line[0].isalpha() or line[0] == "*")
 
 
 def _phrase(text: str, begin: int) -> Extraction | None:

@@ -28,8 +28,8 @@ class TagFormat(Verifier):
 
     Args:
         template: such as ``<think>...</think><answer>...</answer>``; any markers will do.
-        strict: whitespace is exactly the template's; otherwise any may stand between markers and
-            around the whole.
+        strict: whitespace is exactly the template's (but for a line break at the very end, where
+            generation may stop); otherwise any may stand between markers and around the whole.
         empty: allow bodies in which nothing can be seen. Paying for them is how a model learns to
             write the tags and nothing else.
 
@@ -51,6 +51,8 @@ class TagFormat(Verifier):
 
     def _verify(self, sample: Sample) -> Verdict:
         text = sample.text
+        if self.strict:
+            text = text.removesuffix("\n")
         problem = _mismatch(text, _layout(self.template, self.strict, self.empty))
         if problem is None:
             return Verdict.correct("has the form", rule="template", span=(0, len(text)))
@@ -63,6 +65,10 @@ class MarkerOnce(Verifier):
 
     Raises:
         UsageError: for an empty marker.
+
+    Example:
+        >>> MarkerOnce("<SOLUTION>").verify(Sample(completion="<SOLUTION><SOLUTION>")).reason
+        '<SOLUTION> occurs 2 times, not once'
     """
 
     marker: str
@@ -96,6 +102,8 @@ class RegexFormat(Verifier):
 
     Example:
         >>> form = RegexFormat(r"\s*<think>.*?</think>\s*<answer>.*?</answer>\s*")
+        >>> form.verify(Sample(completion="<think>2+2</think><answer>4</answer>")).status
+        'correct'
     """
 
     pattern: str
@@ -143,6 +151,8 @@ def _layout(template: str, strict: bool, empty: bool) -> _Layout:
     """The template taken apart. Raises ``UsageError``."""
     steps: list[_Step] = []
     body = False
+    if strict:
+        template = template.removesuffix("\n")
     for i, literal in enumerate(template.split(HOLE)):
         parts = [literal] if strict and literal else _MARKER.findall(literal)
         if strict and literal and not literal.strip():
@@ -157,8 +167,11 @@ def _layout(template: str, strict: bool, empty: bool) -> _Layout:
 
 
 def _check_markers(template: str, markers: tuple[str, ...]) -> None:
-    if not markers:
-        raise UsageError(f"the template has no markers: {template!r}")
+    if not markers or HOLE not in template:
+        raise UsageError(
+            f"the template needs markers and a '...' between them, as in "
+            f"'<answer>...</answer>', got {template!r}"
+        )
     if re.search(r"\.\.\.\s*\.\.\.", template):
         raise UsageError(f"nothing stands between two bodies of the template {template!r}")
     for i, marker in enumerate(markers):

@@ -30,6 +30,7 @@ class NumberVerifier(Verifier):
 
     Reads plain decimal numbers only; a fraction, a percentage or a unit is incorrect (see
     ``MathVerifier`` for those). Not a number, infinite, or too large or long to read: incorrect.
+    A correct verdict has the label ``"exact"`` for the very text of the gold, else ``"equal"``.
 
     Args:
         extract: where the answer is, see :data:`rewardkit.verifiers.extraction.Extract`.
@@ -43,6 +44,8 @@ class NumberVerifier(Verifier):
         'correct'
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
+
     extract: Extract = "auto"
     thinking: Thinking = THINK
 
@@ -55,13 +58,24 @@ class NumberVerifier(Verifier):
             return Verdict.incorrect(value, label="missing", **found.evidence)
         details = {"value": show(value), "gold": show(gold)}
         if value == gold:
-            return Verdict.correct(f"{show(value)} is the gold", details=details, **found.evidence)
+            label = "exact" if found.text == _written(sample.answer, gold) else "equal"
+            reason = f"{show(value)} is the gold"
+            return Verdict.correct(reason, label=label, details=details, **found.evidence)
         reason = f"{show(value)} is not {show(gold)}"
         return Verdict.incorrect(reason, details=details, **found.evidence)
 
 
 class HasNumber(Verifier):
-    """There is a plain decimal number in the answer."""
+    """There is a plain decimal number in the answer.
+
+    Args:
+        extract: where the answer is.
+        thinking: markers of the part that is not the answer.
+
+    Example:
+        >>> HasNumber().verify(Sample(completion="<answer>about 4</answer>")).status
+        'correct'
+    """
 
     extract: Extract = "auto"
     thinking: Thinking = THINK
@@ -77,7 +91,16 @@ class HasNumber(Verifier):
 
 
 class IsInteger(Verifier):
-    """The answer is written as a whole number: digits, with a sign or separators at most."""
+    """The answer is written as a whole number: digits, with a sign or separators at most.
+
+    Args:
+        extract: where the answer is.
+        thinking: markers of the part that is not the answer.
+
+    Example:
+        >>> IsInteger().verify(Sample(completion="<answer>4.0</answer>")).status
+        'incorrect'
+    """
 
     extract: Extract = "answer"
     thinking: Thinking = THINK
@@ -121,6 +144,8 @@ class Proximity(Verifier):
         0.9
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
+
     extract: Extract = "auto"
     scale: Literal["relative", "absolute"] = "relative"
     tolerance: Positive = 1.0
@@ -157,8 +182,13 @@ class ProximityBands(Verifier):
         near: greatest distance of the ratio from 1 that is near.
         close: greatest distance of the ratio from 1 that is close.
         thinking: markers of the part that is not the answer.
+
+    Example:
+        >>> ProximityBands().verify(Sample(completion="It is 9.", answer=10)).label
+        'near'
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
     labels: ClassVar[tuple[str, ...]] = ("exact", "stripped", "near", "close", "far", "missing")
 
     extract: Extract = "auto"
@@ -170,8 +200,7 @@ class ProximityBands(Verifier):
         gold = gold_number(sample.answer)
         if isinstance(gold, Verdict):
             return gold
-        answer = sample.answer
-        text = gold_text(answer) if isinstance(answer, str) else show(gold)
+        text = _written(sample.answer, gold)
         found, value = _number_in(sample, self.extract, self.thinking)
         if found.text == text:
             label = "exact" if found.raw == text else "stripped"
@@ -190,6 +219,11 @@ class ProximityBands(Verifier):
         if off <= Fraction(str(self.close)) * abs(gold):
             return "close", 1 / 3
         return "far", 0.0
+
+
+def _written(answer: object, gold: Fraction) -> str:
+    """The text of a gold answer."""
+    return gold_text(answer) if isinstance(answer, str) else show(gold)
 
 
 def _number_in(

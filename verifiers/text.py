@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import regex
 from pydantic import Field
@@ -14,6 +14,7 @@ from rewardkit.errors import UsageError
 from rewardkit.sample import Column, Sample
 from rewardkit.verdict import Verdict
 from rewardkit.verifier import Verifier
+from rewardkit.verifiers._scan import is_blank
 from rewardkit.verifiers.extraction import THINK, Extract, Thinking, extract, gold_text, shorten
 
 __all__ = ["Contains", "ExactText", "Keywords", "MaxLength"]
@@ -31,7 +32,13 @@ class ExactText(Verifier):
 
     The gold is text, a number, or a list of either of which one must match; an empty gold, or one
     of another kind, is unscorable, fault ``"dataset"``.
+
+    Example:
+        >>> ExactText().verify(Sample(completion=" Paris ", answer=["Paris", "paris"])).status
+        'correct'
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
 
     extract: Extract = "whole"
     gold: Literal["whole", "final"] = "whole"
@@ -43,7 +50,7 @@ class ExactText(Verifier):
         wanted = _texts(sample.answer)
         if self.gold == "final":
             wanted = [gold_text(text) for text in wanted]
-        if not wanted or any(not text.strip() for text in wanted):
+        if not wanted or any(is_blank(text) for text in wanted):
             return _no_gold("the gold answer", sample.answer)
         found = extract(sample.text, self.extract, self.thinking)
         got = found.text if self.strip else found.raw
@@ -78,6 +85,11 @@ class Contains(Verifier):
         UsageError: for an empty text.
 
     A column that is empty or no text is unscorable, fault ``"dataset"``: everything contains "".
+
+    Example:
+        >>> greets = Contains(Column("name"), words=True)
+        >>> greets.verify(Sample(completion="Dear Al,", columns={"name": "Al"})).status
+        'correct'
     """
 
     text: str | Column
@@ -88,13 +100,13 @@ class Contains(Verifier):
     thinking: Thinking = THINK
 
     def __post_init__(self) -> None:
-        if isinstance(self.text, str) and not self.text.strip():
+        if isinstance(self.text, str) and is_blank(self.text):
             raise UsageError("the text to look for must not be empty: every text contains it")
 
     def _verify(self, sample: Sample) -> Verdict:
         value = self._argument(self.text, sample)
         wanted = _texts(value)
-        if len(wanted) != 1 or not wanted[0].strip():
+        if len(wanted) != 1 or is_blank(wanted[0]):
             return _no_gold("the text to look for", value)
         found = extract(sample.text, self.extract, self.thinking)
         if found.text is None:
@@ -121,6 +133,11 @@ class Keywords(Verifier):
 
     Raises:
         UsageError: if there is no keyword, or an empty one.
+
+    Example:
+        >>> both = Keywords(all_of=("refund", "invoice"))
+        >>> both.verify(Sample(completion="Your refund is on its way.")).credit
+        0.5
     """
 
     all_of: tuple[str, ...] | Column = ()
@@ -134,14 +151,14 @@ class Keywords(Verifier):
         if not self.all_of and not self.any_of:
             raise UsageError("Keywords needs at least one keyword in all_of or any_of")
         for value in (self.all_of, self.any_of):
-            if not isinstance(value, Column) and any(not word.strip() for word in value):
+            if not isinstance(value, Column) and any(is_blank(word) for word in value):
                 raise UsageError(f"keywords must not be empty, got {value!r}")
 
     def _verify(self, sample: Sample) -> Verdict:
         wanted: list[list[str]] = []
         for given in (self.all_of, self.any_of):
             words = _texts(self._argument(given, sample))
-            if any(not word.strip() for word in words) or (isinstance(given, Column) and not words):
+            if any(is_blank(word) for word in words) or (isinstance(given, Column) and not words):
                 return _no_gold("the keywords", self._argument(given, sample))
             wanted.append(words)
         found = extract(sample.text, self.extract, self.thinking)
@@ -167,6 +184,10 @@ class MaxLength(Verifier):
         limit: greatest length, or the column that holds it.
         unit: ``"characters"`` (code points) or ``"words"`` (separated by whitespace).
         thinking: markers of a part that does not count; by default everything counts.
+
+    Example:
+        >>> MaxLength(3, unit="words").verify(Sample(completion="one two three four")).credit
+        0.75
     """
 
     limit: Annotated[int, Field(ge=0)] | Column

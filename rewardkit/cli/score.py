@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from rewardkit._escape import one_line, safe_lines
+from rewardkit._files import whole_file
 from rewardkit._rows import json_line
 from rewardkit.cli._summary import Tally
 from rewardkit.data import DataConfig, load_rows
@@ -55,10 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     rows = load_rows(config, require=("completion",))
     samples = [_sample(rubric, row, index) for index, row in enumerate(rows)]
     tally = Tally(rubric)
-    with _Out(arguments.out) as out:
+    # The rows may come from the very file that is written.
+    with whole_file(arguments.out) if arguments.out else nullcontext() as out:
         for index, score in enumerate(_scores(rubric, rows, samples, arguments.group_by)):
             tally.add(score)
-            out.write(index, samples[index], score)
+            if out is not None:
+                out.write(_written(index, samples[index], score))
             if arguments.explain:
                 print(f"row {index}: {one_line(samples[index].text, 100)}")
                 print(safe_lines(score.explain()), end="\n\n")
@@ -130,39 +133,14 @@ def _located(
     return error
 
 
-class _Out:
-    """A file of scored rows that appears when it is complete: a failed run leaves none behind,
-    and the rows may come from the very file that is written."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._part = None if path is None else path.with_name(f".{path.name}.part")
-        try:
-            self._file = self._part.open("w", encoding="utf-8") if self._part else None
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from None
-
-    def __enter__(self) -> _Out:
-        return self
-
-    def write(self, index: int, sample: Sample, score: Score) -> None:
-        """One row: what was judged, and its score."""
-        if self._file is not None:
-            row = {
-                "row": index,
-                "prompt": sample.prompt,
-                "completion": sample.completion,
-                "answer": sample.answer,
-                "columns": sample.columns,
-                "score": score.to_dict(),
-            }
-            self._file.write(json_line(row) + "\n")
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self._file is None or self._part is None or self._path is None:
-            return
-        self._file.close()
-        if kind is None:
-            os.replace(self._part, self._path)
-        else:
-            self._part.unlink()
+def _written(index: int, sample: Sample, score: Score) -> str:
+    """One line of the file: what was judged, and its score, as in the rollouts of a run."""
+    row = {
+        "row": index,
+        "prompt": sample.prompt,
+        "completion": sample.completion,
+        "answer": sample.answer,
+        "columns": sample.columns,
+        "score": score.to_dict(),
+    }
+    return json_line(row) + "\n"

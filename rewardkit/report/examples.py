@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardkit.report.stored import read_score
 from rewardkit.score import Score
 
 __all__ = ["Example", "find_examples", "readable"]
@@ -72,7 +71,9 @@ def readable(text: Any) -> str:
 def _message(message: Any) -> str:
     if not isinstance(message, Mapping):
         return str(message)
-    return f"[{message.get('role')}] {readable(message.get('content'))}"
+    if "role" not in message:  # a part of a message's content
+        return readable(message.get("text", "[no text]"))
+    return f"[{message['role']}] {readable(message.get('content'))}"
 
 
 def _rows(path: Path, problems: list[str]) -> Iterator[tuple[Mapping[str, Any], Score]]:
@@ -81,7 +82,7 @@ def _rows(path: Path, problems: list[str]) -> Iterator[tuple[Mapping[str, Any], 
         for line in file:
             try:
                 row = json.loads(line)
-                score = read_score(row["score"])
+                score = Score.from_dict(row["score"])
                 if score.total is None or math.isfinite(score.total):
                     yield row, score
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

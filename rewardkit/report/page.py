@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from rewardkit._files import whole_file
 from rewardkit.report import facts
 from rewardkit.report.charts import Group, groups
 from rewardkit.report.examples import Example
@@ -22,11 +22,9 @@ _LONGEST = 20_000
 
 
 def write_html(run: Run, path: str | Path) -> None:
-    """Write the page. Raises ``OSError`` if the file cannot be written."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(html(run), encoding="utf-8")
-    os.replace(part, path)
+    """Write the page. Raises ``UsageError`` if the file cannot be written."""
+    with whole_file(Path(path)) as file:
+        file.write(html(run))
 
 
 def html(run: Run) -> str:

@@ -10,7 +10,9 @@ project of an environment that rewardkit is installed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rewardkit._lazy import lazy
 
 if TYPE_CHECKING:
     from rewardkit.testing.check import Checker, Failure, Report, check_fixtures
@@ -27,16 +29,10 @@ __all__ = [
     "load_fixtures",
 ]
 
-_HOMES = {
-    "check": ("Checker", "Failure", "Report", "check_fixtures"),
-    "fixtures": ("Expect", "Fixture", "Fixtures", "load_fixtures"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    __name__,
+    {
+        "rewardkit.testing.check": ("Checker", "Failure", "Report", "check_fixtures"),
+        "rewardkit.testing.fixtures": ("Expect", "Fixture", "Fixtures", "load_fixtures"),
+    },
+)

@@ -24,10 +24,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from rewardkit._rows import Numbered, read_jsonl, read_text
+from rewardkit._yaml import StrictLoader
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
-from rewardkit.spec import _UniqueKeys
 from rewardkit.testing.expect import Expect
 from rewardkit.verifier import explain_validation
 
@@ -176,14 +176,15 @@ def _problems(rows: tuple[Fixture, ...]) -> Iterator[str]:
 
 def _read_yaml(path: Path) -> list[Numbered]:
     """The rows of a YAML list, with the lines they begin on."""
-    loader = _UniqueKeys(read_text(path))
+    text = read_text(path)
     try:
+        loader = StrictLoader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.SequenceNode):
             raise DataError(f"{path} must hold a list of rows")
         # Item by item, because only the nodes know their lines.
         rows = [(n.start_mark.line + 1, loader.construct_document(n)) for n in node.value]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} is not valid YAML: {error}") from None
     for line, row in rows:
         if not (isinstance(row, dict) and all(isinstance(key, str) for key in row)):

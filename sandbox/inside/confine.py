@@ -7,13 +7,13 @@ import resource
 import signal
 
 from . import linux, namespaces
-from .job import NAMESPACES, Job, Report
+from .job import NAMESPACES, PROGRAM, Job, Report
 from .seccomp import filter_for
 
 __all__ = ["enter"]
 
-PROGRAM = "program.py"
 _OPEN_FILES = 256
+_SHOWN_SOURCE = 1 << 18
 
 
 def enter(job: Job, stdio: tuple[int, int, int], nobody: int | None, report: Report) -> None:
@@ -37,7 +37,8 @@ def enter(job: Job, stdio: tuple[int, int, int], nobody: int | None, report: Rep
     _limit(job)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     linux.drop_capabilities()
-    code = filter_for(os.uname().machine, sockets=job.isolation == NAMESPACES)
+    alone = job.isolation == NAMESPACES
+    code = filter_for(os.uname().machine, alone=alone, pid=os.getpid())
     if code is not None:
         linux.set_filter(code)
     report.armed()
@@ -60,8 +61,10 @@ def _die_first() -> None:
 
 
 def _write_files(job: Job) -> None:
-    # The source too, so that tracebacks show lines; what runs is the copy in memory.
-    for name, data in {**job.files, PROGRAM: job.source}.items():
+    # The source too, so that tracebacks show lines; what runs is the copy in memory. Not a huge
+    # one: it must not fill the disk, for before the start that would be a failure of ours.
+    shown = job.source if len(job.source) <= _SHOWN_SOURCE else b""
+    for name, data in {**job.files, PROGRAM: shown}.items():
         folder = os.path.dirname(name)
         if folder:
             os.makedirs(folder, exist_ok=True)

@@ -15,12 +15,16 @@ __all__ = [
     "CAUSES",
     "NAMESPACES",
     "PROCESS",
+    "PROGRAM",
     "Job",
     "Report",
     "read_report",
 ]
 
 NAMESPACES, PROCESS = "namespaces", "process"
+
+PROGRAM = "program.py"
+"""The judged source's name in the scratch folder."""
 
 CAUSES = ("", "cpu_limit", "wall_limit", "memory", "output", "caller_gone")
 """Why the watch ended a program; the index travels."""

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 
 from . import confine, linux, namespaces, program, root
-from .job import NAMESPACES, Job, Report, read_report
+from .job import NAMESPACES, PROGRAM, Job, Report, read_report
 from .watch import Watch
 
 __all__ = ["main"]
@@ -36,6 +36,8 @@ class _Handles:
 def main() -> Callable[[], None]:
     """Set everything up. Returns only in the program's process: with what there is to run."""
     sys.dont_write_bytecode = True
+    # A virtual environment's link is not shown inside; programs may start themselves again.
+    sys.executable = os.path.realpath(sys.executable)
     folder, *numbers = sys.argv[1:]
     handles = _Handles(*map(int, numbers))
     report = Report(handles.report)
@@ -102,7 +104,7 @@ def _be_program(
     job: Job, handles: _Handles, nobody: int | None, report: Report, trouble: int, folder: str
 ) -> Callable[[], None]:
     try:
-        run = program.prepare(job.source, os.path.join(job.scratch, confine.PROGRAM), folder)
+        run = program.prepare(job.source, os.path.join(job.scratch, PROGRAM), folder)
         confine.enter(job, handles.stdio, nobody, report)
         return run
     except BaseException as error:

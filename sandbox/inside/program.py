@@ -23,7 +23,6 @@ def prepare(source: bytes, path: str, launcher_folder: str) -> Callable[[], None
     for name in [n for n in sys.modules if n == own or n.startswith(own + ".")]:
         del sys.modules[name]
     sys.argv[:] = [path]
-    sys.executable = os.path.realpath(sys.executable)  # the venv's link is not shown inside
     sys.orig_argv[:] = [sys.executable, path]
     module = types.ModuleType("__main__")
     module.__file__ = path

@@ -97,7 +97,7 @@ def _show(source: str, path: str) -> None:
 
 def _mount_own(disk_mb: int) -> None:
     os.mkdir(SCRATCH)
-    options = f"size={disk_mb}m,nr_inodes={max(256, 64 * disk_mb)},mode=0777"
+    options = f"size={disk_mb}m,nr_inodes={max(256, 192 * disk_mb)},mode=0777"
     linux.mount("tmpfs", SCRATCH, "tmpfs", _FLAGS, options)
     os.mkdir("/proc")
     linux.mount("proc", "/proc", "proc", _FLAGS | linux.MS_NOEXEC, "subset=pid")

@@ -22,6 +22,8 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENT_0 = 0, 4, 16  # offsets in struct seccomp_data
 
 _CLONE, _SOCKET, _CLONE3 = 56, 41, 435
+_KILL_CALL, _TGKILL = 62, 234
+_OTHER_SIGNALS = (200, 129, 297, 424)  # tkill, rt_sigqueueinfo and kin, pidfd_send_signal
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: all bound to the network namespace
 
 _DENIED = (
@@ -47,12 +49,14 @@ _DENIED = (
 )
 
 
-def filter_for(machine: str, *, sockets: bool) -> bytes | None:
+def filter_for(machine: str, *, alone: bool, pid: int) -> bytes | None:
     """The filter as packed instructions; ``None`` for a machine that it was not made for.
 
     Args:
         machine: as in ``os.uname().machine``.
-        sockets: whether sockets may be made (harmless where the network namespace is empty).
+        alone: whether the program has namespaces of its own. If not, the filter keeps it from
+            making sockets, and from signalling any process but itself.
+        pid: the program's process id.
     """
     if machine != "x86_64":
         return None
@@ -68,7 +72,9 @@ def filter_for(machine: str, *, sockets: bool) -> bytes | None:
     ]
     for number in _DENIED:
         code += [_op(_EQUAL, number, 0, 1), _deny(errno.EPERM)]
-    code += _clone() + _socket(sockets)
+    code += _clone() + _socket(alone)
+    if not alone:
+        code += _signals(pid)
     code.append(_op(_RETURN, _ALLOW))
     return b"".join(code)
 
@@ -91,6 +97,20 @@ def _socket(allowed: bool) -> list[bytes]:
         body += [_op(_EQUAL, family, 0, 1), _op(_RETURN, _ALLOW)]
     body.append(_deny(errno.EAFNOSUPPORT))
     return [_op(_EQUAL, _SOCKET, 0, len(body)), *body]
+
+
+def _signals(own: int) -> list[bytes]:
+    """Only to itself and to its own process group: the caller may run as the same user."""
+    code = []
+    for number in _OTHER_SIGNALS:
+        code += [_op(_EQUAL, number, 0, 1), _deny(errno.EPERM)]
+    for number, allowed in ((_KILL_CALL, (own, 0)), (_TGKILL, (own,))):
+        body = [_op(_LOAD, _ARGUMENT_0)]
+        for target in allowed:
+            body += [_op(_EQUAL, target, 0, 1), _op(_RETURN, _ALLOW)]
+        body.append(_deny(errno.EPERM))
+        code += [_op(_EQUAL, number, 0, len(body)), *body]
+    return code
 
 
 def _deny(number: int) -> bytes:

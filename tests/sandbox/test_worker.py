@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import math
 import operator
 import os
@@ -11,11 +9,8 @@ import pickle
 import signal
 import subprocess
 import sys
-import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +19,14 @@ import pytest
 from rewardkit.errors import RewardKitError, UsageError
 from rewardkit.sandbox import (
     FunctionRef,
-    SandboxError,
     WorkerFunctionError,
     WorkerLoadError,
     WorkerLost,
     WorkerPool,
     WorkerTimeout,
-    shared_pool,
 )
 
 FOR_EVER = (3, 3_000_000_000)  # pow(*FOR_EVER) computes in C for hours and never looks at a signal
-
-
-# ---- what the workers call
 
 
 def worker_pid() -> int:
@@ -126,29 +116,6 @@ def big(n: int) -> bytes:
     return b"x" * n
 
 
-class Adder:
-    def __init__(self, by: int) -> None:
-        self.by = by
-
-    def __call__(self, x: int) -> int:
-        return x + self.by
-
-    def method(self, x: int) -> int:
-        return x * self.by
-
-    @classmethod
-    def made(cls, x: int) -> int:
-        return x
-
-
-@functools.wraps(add)
-def impostor(a: int, b: int = 0) -> int:
-    return -1
-
-
-# ---- helpers
-
-
 def ref(fn: Callable[..., Any]) -> FunctionRef:
     found = FunctionRef.of(fn)
     assert found is not None
@@ -176,22 +143,10 @@ def ends(pid: int, within_s: float = 20.0) -> bool:
     return True
 
 
-def run_script(
-    tmp_path: Path, source: str, *, interpreter_args: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    path = tmp_path / "script.py"
-    path.write_text(textwrap.dedent(source))
-    command = [sys.executable, *interpreter_args, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.fixture(scope="module")
 def pool() -> Iterator[WorkerPool]:
     with WorkerPool() as made:
         yield made
-
-
-# ---- calls
 
 
 def test_arguments_go_and_results_come_back(pool: WorkerPool) -> None:
@@ -218,9 +173,6 @@ def test_a_warm_call_is_cheap(pool: WorkerPool) -> None:
     for _ in range(200):
         call(pool, add, 1)
     assert (time.perf_counter() - start) / 200 < 0.02  # about 0.0001 on a quiet machine
-
-
-# ---- limits
 
 
 def test_cpu_limit_kills_c_code_and_the_next_call_works(pool: WorkerPool) -> None:
@@ -285,9 +237,6 @@ def test_senseless_limits_are_refused(pool: WorkerPool, cpu_s: float, wall_s: fl
 def test_senseless_pools_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         WorkerPool(**bad)
-
-
-# ---- failures
 
 
 def test_exceptions_travel_as_text(pool: WorkerPool) -> None:
@@ -377,260 +326,3 @@ def test_a_module_that_cannot_be_imported_there(pool: WorkerPool, tmp_path: Path
         sys.path.remove(str(tmp_path))
         sys.modules.pop("only_once_rk", None)
     assert call(pool, add, 1) == 1
-
-
-# ---- from anywhere
-
-
-def test_threads_share_the_workers() -> None:
-    with WorkerPool(size=2) as two, ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(lambda i: call(two, add, i, 1), range(50))) == list(range(1, 51))
-        pids = set(threads.map(lambda _: call(two, worker_pid), range(20)))
-    assert 1 <= len(pids) <= 2
-
-
-def test_a_timeout_in_one_thread_does_not_touch_the_others() -> None:
-    with WorkerPool(size=2) as two:
-        failures: list[WorkerTimeout] = []
-
-        def run_away() -> None:
-            try:
-                two.call(ref(operator.pow), FOR_EVER, cpu_s=0.3, wall_s=60.0)
-            except WorkerTimeout as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=run_away)
-        thread.start()
-        assert [call(two, add, i) for i in range(30)] == list(range(30))
-        thread.join(60)
-    assert len(failures) == 1
-
-
-def test_from_async_code(pool: WorkerPool) -> None:
-    async def many() -> list[int]:
-        calls = (asyncio.to_thread(call, pool, add, i, 1) for i in range(10))
-        return await asyncio.gather(*calls)
-
-    assert asyncio.run(many()) == list(range(1, 11))
-
-
-def test_signals_and_timers_of_the_caller_are_untouched(pool: WorkerPool) -> None:
-    def state() -> tuple[object, ...]:
-        handlers = tuple(signal.getsignal(s) for s in (signal.SIGALRM, signal.SIGCHLD))
-        return (*handlers, signal.getitimer(signal.ITIMER_REAL))
-
-    before = state()
-    with pytest.raises(WorkerTimeout):
-        pool.call(ref(operator.pow), FOR_EVER, cpu_s=0.1, wall_s=60.0)
-    assert state() == before
-
-
-def test_after_a_fork_each_side_has_its_own_workers(tmp_path: Path) -> None:
-    done = run_script(
-        tmp_path,
-        """
-        import os, sys
-        from rewardkit.sandbox import FunctionRef, WorkerPool
-
-        if __name__ == "__main__":
-            pool = WorkerPool()
-            ref = FunctionRef.of(os.getpid)
-            mine = pool.call(ref, cpu_s=None, wall_s=60)
-            child = os.fork()
-            if child == 0:
-                theirs = pool.call(ref, cpu_s=None, wall_s=60)
-                print("differs" if theirs != mine else "shared", flush=True)
-                sys.exit(0)  # with atexit: it must not kill the parent's worker
-            assert os.waitpid(child, 0)[1] == 0
-            print("kept" if pool.call(ref, cpu_s=None, wall_s=60) == mine else "lost")
-        """,
-    )
-    assert done.stdout.split() == ["differs", "kept"], done.stderr
-
-
-def test_a_fork_while_other_threads_call_does_not_hang(tmp_path: Path) -> None:
-    done = run_script(
-        tmp_path,
-        """
-        import os, threading, time
-        from rewardkit.sandbox import FunctionRef, WorkerPool
-
-        if __name__ == "__main__":
-            pool = WorkerPool()
-            nap = FunctionRef.of(time.sleep)
-            for _ in range(2):
-                args = dict(cpu_s=None, wall_s=60)
-                threading.Thread(target=pool.call, args=(nap, (1,)), kwargs=args).start()
-            time.sleep(0.3)  # one holds the only worker, the other waits for it
-            child = os.fork()
-            if child == 0:
-                pool.call(nap, (0,), cpu_s=None, wall_s=60)
-                os._exit(0)
-            print(os.waitpid(child, 0)[1])
-        """,
-    )
-    assert done.stdout.split() == ["0"], done.stderr
-
-
-# ---- lifetimes
-
-
-def test_the_death_of_the_caller_ends_a_busy_worker(tmp_path: Path) -> None:
-    script = tmp_path / "caller.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import operator, os, threading, time
-            from rewardkit.sandbox import FunctionRef, WorkerPool
-
-            if __name__ == "__main__":
-                pool = WorkerPool()
-                pid = pool.call(FunctionRef.of(os.getpid), cpu_s=None, wall_s=60)
-                args = (FunctionRef.of(operator.pow), (3, 3_000_000_000))
-                limits = dict(cpu_s=None, wall_s=600)
-                threading.Thread(target=pool.call, args=args, kwargs=limits).start()
-                time.sleep(0.5)
-                print(pid, flush=True)
-                time.sleep(600)
-            """
-        )
-    )
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as caller:
-        assert caller.stdout is not None
-        pid = int(caller.stdout.readline())
-        assert is_running(pid)
-        caller.kill()
-    assert ends(pid)
-
-
-def test_closing_ends_the_workers_and_refuses_calls() -> None:
-    pool = WorkerPool()
-    pid = call(pool, worker_pid)
-    pool.close()
-    assert ends(pid)
-    with pytest.raises(SandboxError, match="closed"):
-        call(pool, add, 1)
-
-
-def test_a_forgotten_pool_takes_its_workers_along() -> None:
-    pool = WorkerPool()
-    pid = call(pool, worker_pid)
-    del pool
-    assert ends(pid)
-
-
-def test_an_idle_worker_leaves_and_is_replaced() -> None:
-    with WorkerPool(idle_s=0.2) as brief:
-        pid = call(brief, worker_pid)
-        assert ends(pid)
-        assert call(brief, worker_pid) != pid
-
-
-def test_killed_workers_leave_no_descriptors_behind() -> None:
-    with WorkerPool() as pool:
-        call(pool, add, 1)
-        before = len(os.listdir("/proc/self/fd"))
-        for _ in range(5):
-            with pytest.raises(WorkerLost):
-                call(pool, vanish)
-        call(pool, add, 1)
-        assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_the_shared_pool_is_one() -> None:
-    assert shared_pool() is shared_pool()
-    assert call(shared_pool(), add, 1) == 1
-
-
-# ---- references
-
-
-@pytest.mark.parametrize(
-    ("fn", "args", "result"),
-    [
-        (math.sqrt, (9.0,), 3.0),
-        (add, (1, 2), 3),
-        (Adder, (1,), None),
-        (Adder(2), (3,), 5),
-        (Adder(2).method, (3,), 6),
-        (Adder.made, (3,), 3),
-        (functools.partial(add, 1), (2,), 3),
-        (str.upper, ("a",), "A"),
-        (operator.attrgetter("real"), (5,), 5),
-    ],
-    ids=repr,
-)
-def test_what_can_be_referenced_can_be_called(
-    pool: WorkerPool, fn: Callable[..., Any], args: tuple[Any, ...], result: object
-) -> None:
-    got = pool.call(ref(fn), args, cpu_s=None, wall_s=60.0)
-    assert got == result or (result is None and isinstance(got, Adder))
-
-
-def _closure() -> Callable[[], int]:
-    n = 1
-    return lambda: n
-
-
-def _inner() -> Callable[[], int]:
-    def inner() -> int:
-        return 1
-
-    return inner
-
-
-@pytest.mark.parametrize("fn", [_closure(), _inner(), lambda x: x, impostor, 5])
-def test_what_no_other_process_could_find_is_refused(fn: Any) -> None:
-    assert FunctionRef.of(fn) is None
-    assert FunctionRef.why_not(fn)
-
-
-def test_a_carried_object_that_is_too_large_is_refused() -> None:
-    huge = functools.partial(add, bytes(17 << 20))
-    assert FunctionRef.of(huge) is None
-    assert "bytes" in str(FunctionRef.why_not(huge))
-
-
-def test_references_are_values() -> None:
-    assert ref(add) == ref(add)
-    assert hash(ref(Adder(2))) == hash(ref(Adder(2)))
-    assert ref(Adder(2)) != ref(Adder(3))
-    assert pickle.loads(pickle.dumps(ref(add))) == ref(add)
-    assert repr(ref(math.sqrt)) == "FunctionRef('math.sqrt')"
-    assert FunctionRef.why_not(add) is None
-
-
-def test_a_scripts_own_functions_run_without_its_guarded_part(tmp_path: Path) -> None:
-    done = run_script(
-        tmp_path,
-        """
-        from rewardkit.sandbox import FunctionRef, WorkerPool
-
-        class Box:
-            def __init__(self, value): self.value = value
-            def __call__(self, x): return Box(self.value + x)
-
-        def double(x): return Box(2 * x.value)
-
-        if __name__ == "__main__":
-            with WorkerPool() as pool:
-                limits = dict(cpu_s=None, wall_s=60)
-                one = pool.call(FunctionRef.of(double), (Box(4),), **limits)
-                two = pool.call(FunctionRef.of(Box(1)), (2,), **limits)
-                print(type(one) is Box, one.value, two.value)
-        """,
-    )
-    assert done.stdout.split() == ["True", "8", "3"], done.stderr
-
-
-def test_functions_of_an_interactive_session_are_refused() -> None:
-    source = (
-        "from rewardkit.sandbox import FunctionRef\n"
-        "def f(): pass\n"
-        "class C:\n    def __call__(self): pass\n"
-        "print(FunctionRef.of(f), FunctionRef.of(C()), FunctionRef.why_not(f))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.startswith("None None it is defined in an interactive session")

@@ -146,6 +146,8 @@ def test_a_file_without_a_fixture(write: Write, tmp_path: Path) -> None:
         ("- {1: 2}\n", ":1: a row must be a mapping"),
         ("- {a: 1, a: 2}\n", "'a' is given twice"),
         ("- {a: 1\n", "not valid YAML"),
+        ("- \x00", "not valid YAML"),
+        ("[" * 10_000, "not valid YAML"),
         ("- !!python/object/apply:os.system [id]\n", "not valid YAML"),
     ],
 )

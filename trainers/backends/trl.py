@@ -2,91 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rewardkit.errors import ConfigError, MissingExtraError
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOTrainer as Inner
+
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import Score
+from rewardkit.trainers.backends.trl_config import to_trl_config
 from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.evaluate import evaluate
+from rewardkit.trainers.model import Policy, load_model, load_tokenizer, lora_config, quiet
+from rewardkit.trainers.progress import Display
+from rewardkit.trainers.prompts import check_data
 from rewardkit.trainers.result import TrainResult
+from rewardkit.trainers.runfolder import RunFolder
+from rewardkit.trl import RubricReward
 
-__all__ = ["RubricReward", "TRLTrainer", "to_trl_config"]
-
-_SAME_NAME = (
-    "num_generations", "max_completion_length", "temperature", "top_p", "top_k",
-    "per_device_train_batch_size", "gradient_accumulation_steps", "num_iterations", "max_steps",
-    "num_train_epochs", "shuffle_dataset", "loss_type", "epsilon", "epsilon_high", "delta", "beta",
-    "use_bias_correction_kl", "scale_rewards", "mask_truncated_completions", "disable_dropout",
-    "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1",
-    "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "gradient_checkpointing", "seed",
-    "logging_steps", "save_total_limit",
-)  # fmt: skip
-
-_NOT_CARRIED = {
-    "ref_refresh_every": "TRL mixes the reference in place (sync_ref_model) and not with adapters",
-    "rollout_batch_size": "TRL generates each generation batch at once",
-}
-
-
-@dataclass
-class RubricReward:
-    """A rubric as one TRL reward function: each total, ``None`` where there is none.
-
-    One callable for the whole rubric: with one per part TRL would add a part that abstains as 0,
-    and gates could not be expressed. The parts are logged by ``log_metric`` under their names.
-
-    Attributes:
-        rubric: scores the completions.
-        config: limits and thresholds; without one, failing rewards abstain and nothing stops.
-        scores: of the last batch.
-    """
-
-    rubric: Rubric
-    config: GRPOConfig | None = None
-    scores: list[Score] = field(default_factory=list, repr=False)
-    observer: Any = field(default=None, repr=False)
-
-    def __call__(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        log_metric: Any = None,
-        **columns: Any,
-    ) -> list[float | None]:
-        """TRL's reward protocol: everything by keyword, one value per completion."""
-        from rewardkit.trainers.judging import check_unscorable, score_metrics
-
-        samples = [
-            _sample(prompt, completion, _row(columns, i, len(prompts)))
-            for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
-        ]
-        limit = None if self.config is None else self.config.reward_timeout_s
-        groups = _groups(prompts)
-        self.scores = self.rubric.score_many(
-            samples, group_ids=groups, on_error="abstain", limit_s=limit
-        )
-        if self.observer is not None:
-            self.observer(samples, self.scores, columns.get("completion_ids"), groups)
-        if self.config is not None:
-            check_unscorable(self.scores, self.config)
-        if log_metric is not None:
-            for name, value in score_metrics(self.scores).items():
-                # TRL logs the total itself, and averages numbers only.
-                if name != "reward" and isinstance(value, int | float):
-                    log_metric(name, float(value))
-        return [score.total for score in self.scores]
+__all__ = ["TRLTrainer"]
 
 
 class TRLTrainer:
-    """Runs ``trl.GRPOTrainer`` with a rubric; arguments as of the built-in trainer.
+    """Runs ``trl.GRPOTrainer`` with a rubric; arguments and run folder as of the built-in trainer.
+
+    Attributes:
+        inner: the ``trl.GRPOTrainer``.
+        reward: the reward function that it calls.
 
     Raises:
         ConfigError: for a key that TRL cannot carry.
-        MissingExtraError: if TRL is not installed.
+        DataError, MissingColumnError: before anything is generated.
     """
 
     def __init__(
@@ -104,89 +58,135 @@ class TRLTrainer:
         quiet: bool = False,
         describe: Mapping[str, Any] | None = None,
     ) -> None:
-        from rewardkit.trainers.backends._trl_run import TRLRun
-
-        self.config = config or GRPOConfig()
-        to_trl_config(
-            self.config, Path("."), len(train_data)
-        )  # refuse early what cannot be carried
-        self._run = TRLRun(
-            str(model), rubric, list(train_data), self.config, list(eval_data or ()), lora, dtype,
-            None if output_dir is None else Path(output_dir), resume, quiet, describe,
-        )  # fmt: skip
-
-    @property
-    def reward(self) -> RubricReward:
-        """The reward function that TRL calls."""
-        return self._run.reward
-
-    @property
-    def inner(self) -> Any:
-        """The ``trl.GRPOTrainer`` itself."""
-        return self._run.inner
+        self.config = config = config or GRPOConfig()
+        self.rubric, self.eval_rows = rubric, list(eval_data or ())
+        rows = list(train_data)
+        check_data(rubric, rows, self.eval_rows)
+        self._scratch = tempfile.TemporaryDirectory() if output_dir is None else None
+        where = Path(self._scratch.name if self._scratch else str(output_dir)) / "checkpoints"
+        settings = to_trl_config(config, where)
+        self.history: list[dict[str, Any]] = []
+        self.display = Display(list(rubric.parts), quiet=quiet)
+        self._resume = resume
+        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+        self.reward = RubricReward(
+            rubric,
+            config.reward_timeout_s,
+            config.max_error_frac,
+            config.max_unscorable_frac,
+            self._rollouts,
+        )
+        self.tokenizer = load_tokenizer(str(model))
+        torch.manual_seed(config.seed)
+        loaded = load_model(str(model), dtype)
+        with _hushed():
+            self.inner: Any = Inner(
+                model=loaded,
+                reward_funcs=[self.reward],
+                args=settings,
+                train_dataset=Dataset.from_list([dict(row) for row in rows]),
+                processing_class=self.tokenizer,
+                peft_config=None if lora is None else lora_config(lora),
+                callbacks=[_Watch(self)],
+            )
+        self.inner.remove_callback(PrinterCallback)  # the display says it, part by part
+        if self.folder is not None:
+            self._open_folder(self.folder, describe, str(model), len(rows))
 
     def train(self) -> TrainResult:
-        """Run to the end; the run folder is the built-in trainer's."""
-        return self._run.train()
+        """Run to the end (or go on from the newest checkpoint); returns what came of it."""
+        status = "failed"
+        try:
+            self._evaluate(0)
+            with _hushed():
+                self.inner.train(resume_from_checkpoint=self._resume or None)
+            step = int(self.inner.state.global_step)
+            self._evaluate(step)
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "stopped"
+            raise
+        finally:
+            if self.folder is not None:
+                self.folder.finish(status, steps=int(self.inner.state.global_step))
+        if self.folder is not None:
+            with _hushed():
+                self.inner.save_model(str(self.folder.checkpoints / "final"))
+        return TrainResult(step, self.history, self.folder.path if self.folder else None)
+
+    def logged(self, step: int, logs: Mapping[str, Any]) -> None:
+        """One line of TRL's log; what it calls by the callable's name is the total, said twice."""
+        total_again = f"rewards/{self.inner.reward_func_names[0]}/"
+        metrics = {n: value for n, value in logs.items() if not n.startswith(total_again)}
+        self._log(step, "train", metrics)
+        if "reward" in metrics:
+            self.display.train(step, int(self.inner.state.max_steps), metrics)
+
+    def _open_folder(
+        self, folder: RunFolder, describe: Mapping[str, Any] | None, model: str, rows: int
+    ) -> None:
+        if self._resume:
+            found = get_last_checkpoint(str(folder.checkpoints))
+            self._resume = found is not None
+            folder.rewind(0 if found is None else int(found.rpartition("-")[2]))
+            return
+        own = {"grpo": self.config.model_dump(mode="json")}
+        facts = {"rows": rows, "eval_rows": len(self.eval_rows), "backend": "trl", "model": model}
+        folder.begin(describe or own, self.rubric, **facts)
+
+    def _evaluate(self, step: int) -> None:
+        if self.eval_rows:
+            policy = Policy(self.inner.accelerator.unwrap_model(self.inner.model), self.tokenizer)
+            metrics = evaluate(policy, self.rubric, self.eval_rows, self.config)
+            self._log(step, "eval", metrics)
+            self.display.evaluation(step, metrics)
+
+    def _log(self, step: int, kind: str, metrics: Mapping[str, Any]) -> None:
+        self.history.append({"step": step, "kind": kind, **metrics})
+        if self.folder is not None:
+            self.folder.log(step, kind, metrics)
+
+    def _rollouts(
+        self,
+        samples: Sequence[Sample],
+        scores: Sequence[Score],
+        groups: Sequence[int],
+    ) -> None:
+        """Write a batch of completions; TRL tells a reward no log-probabilities."""
+        if self.folder is None:
+            return
+        step = int(self.inner.state.global_step) + 1
+        records = (
+            {
+                "step": step,
+                "group_id": group,
+                "prompt": sample.prompt,
+                "completion": sample.completion,
+                "answer": sample.answer,
+                "columns": {k: v for k, v in sample.columns.items() if k != "completion_ids"},
+                "completion_ids": sample.columns.get("completion_ids"),
+                "logprobs": None,
+                "score": score.to_dict(),
+            }
+            for sample, score, group in zip(samples, scores, groups, strict=True)
+        )
+        self.folder.write_rollouts(step, records)
 
 
-def to_trl_config(config: GRPOConfig, output_dir: Path, rows: int) -> Any:
-    """The ``trl.GRPOConfig`` that means the same.
-
-    Every shared key is passed, so that a default that differs (``bf16``, ``loss_type``,
-    ``use_bias_correction_kl``, ``disable_dropout``) never decides.
-
-    Raises:
-        ConfigError: for a key that is set and cannot be carried, or that this TRL does not know.
-    """
-    try:
-        from trl import GRPOConfig as Theirs
-    except ImportError as error:
-        raise MissingExtraError("backend='trl'", "trl", "trl") from error
-    import torch
-
-    default = GRPOConfig()
-    for key, why in _NOT_CARRIED.items():
-        if getattr(config, key) != getattr(default, key):
-            raise ConfigError(f"backend 'trl' cannot carry {key}={getattr(config, key)!r}: {why}")
-    values = {key: getattr(config, key) for key in _SAME_NAME}
-    known = Theirs.__dataclass_fields__
-    if "activation_checkpointing" in known:  # its name since transformers 5
-        values["activation_checkpointing"] = values.pop("gradient_checkpointing")
-    missing = sorted(key for key in values if key not in known)
-    if missing:
-        raise ConfigError(f"this version of TRL has no {', '.join(missing)}: upgrade trl")
-    return Theirs(
-        output_dir=str(output_dir),
-        **values,
-        steps_per_generation=config.micro_batches,
-        save_strategy="steps" if config.save_steps else "no",
-        save_steps=config.save_steps or 500,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available(),
-        eval_strategy="no",
-    )
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without progress bars, and without the warnings that TRL's own calls cause."""
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
-def _sample(prompt: Any, completion: Any, row: dict[str, Any]) -> Sample:
-    answer = row.pop("answer", None)
-    return Sample(completion=completion, prompt=prompt, answer=answer, columns=row)
+class _Watch(TrainerCallback):
+    """Hands TRL's log lines on."""
 
+    def __init__(self, run: TRLTrainer) -> None:
+        self._run = run
 
-def _row(columns: Mapping[str, Any], index: int, n: int) -> dict[str, Any]:
-    """The columns of one completion. TRL passes its state beside the columns, which is none."""
-    skip = ("trainer_state", "log_extra", "environments")
-    return {
-        k: v[index] for k, v in columns.items()
-        if k not in skip and isinstance(v, list) and len(v) == n
-    }  # fmt: skip
-
-
-def _groups(prompts: Sequence[Any]) -> list[int]:
-    """TRL repeats each prompt in one contiguous block, and says no more about groups than that."""
-    groups: list[int] = []
-    for i, prompt in enumerate(prompts):
-        new = i == 0 or prompt != prompts[i - 1]
-        groups.append((groups[-1] + 1 if groups else 0) if new else groups[-1])
-    return groups
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if logs and "train_runtime" not in logs:
+            self._run.logged(int(state.global_step), logs)

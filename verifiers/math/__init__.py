@@ -1,4 +1,4 @@
-"""Mathematical answers: a grammar of ours, exact tiers, and computer algebra in a killable worker."""
+"""Mathematical answers: a grammar of ours, exact tiers, and algebra in a killable worker."""
 
 from rewardkit.verifiers.math.verifier import Form, MathVerifier
 

@@ -1,8 +1,8 @@
 r"""Reading answers: numbers, fractions, percent, powers and roots, in LaTeX and plain text.
 
 A tokenizer and a Pratt parser (Pratt, "Top down operator precedence", 1973) with limits on length,
-depth and size. Whatever is outside of the grammar raises ``Unsupported``; nothing is guessed, and no
-other library ever sees the text.
+depth and size. Whatever is outside of the grammar raises ``Unsupported``; nothing is guessed, and
+no other library ever sees the text.
 """
 
 from __future__ import annotations

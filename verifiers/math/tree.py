@@ -1,4 +1,4 @@
-"""An answer as a tree: what the grammar makes of a text, and all that later tiers ever see of it."""
+"""An answer as a tree: what the grammar makes of a text, and all that later tiers see of it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rewardkit.verifier import Verifier
 from rewardkit.verifiers._decimal import gold_number
 from rewardkit.verifiers.extraction import THINK, Extract, Thinking, extract, gold_text, shorten
 from rewardkit.verifiers.math.decimals import approximate, differ
-from rewardkit.verifiers.math.grammar import Unsupported, parse
+from rewardkit.verifiers.math.grammar import MAX_LENGTH, Unsupported, parse
 from rewardkit.verifiers.math.tree import Node, Num, Op, plain, write
 from rewardkit.verifiers.math.values import Study, TooLarge, Undefined, study
 
@@ -64,7 +64,9 @@ class MathVerifier(Verifier):
         'correct'
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("answer",)
     stands_on: ClassVar[tuple[str, ...]] = ("sympy",)
+    blocking: ClassVar[bool] = True
 
     extract: Extract = "auto"
     form: Form = "value"
@@ -112,9 +114,15 @@ class _Understood:
 _TODO = {"add": "a sum", "mul": "a product", "div": "a division"}
 
 
-@lru_cache(maxsize=4096)
 def _understood(text: str) -> _Understood | str:
     """A text as an answer, or why it is none."""
+    if len(text) > MAX_LENGTH:  # before the cache, which would keep a thousand megabytes
+        return f"not supported yet: longer than {MAX_LENGTH} characters"
+    return _read(text)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> _Understood | str:
     try:
         value, name = parse(text)
         return _Understood(value, name, study(value), shorten(write(value)))

@@ -1,0 +1,103 @@
+"""Promise: importing is light, what is exported is what is said, and the wheel holds everything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "peft", "trl", "transformers", "sympy", "datasets", "numpy", "rich")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Heavy modules in memory after a statement in a fresh interpreter."""
+    code = f"import sys; {statement}; print(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split()) if done.stdout.strip() else set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import rewardkit",
+        "import rewardkit.verifiers; rewardkit.verifiers.MathVerifier()",
+        "import rewardkit.presets",
+        "import rewardkit.cli",
+        "import rewardkit.testing.plugin",
+        "from rewardkit.trainers import GRPOConfig; GRPOConfig()",
+    ],
+)
+def test_the_core_imports_nothing_heavy(statement: str) -> None:
+    assert loaded_by(statement) == set()
+
+
+@pytest.mark.parametrize("module", ["rewardkit", "rewardkit.verifiers", "rewardkit.trainers",
+                                    "rewardkit.sandbox", "rewardkit.testing", "rewardkit.presets"])  # fmt: skip
+def test_every_exported_name_is_there_and_the_list_is_sorted(module: str) -> None:
+    import importlib
+
+    found = importlib.import_module(module)
+    assert list(found.__all__) == sorted(found.__all__)
+    for name in found.__all__:
+        assert getattr(found, name) is not None
+
+
+def test_the_package_list_is_complete(root: Path) -> None:
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    rooms = settings["package-dir"]
+    there = {
+        ".".join([name, *init.parent.relative_to(root / folder).parts])
+        for name, folder in rooms.items()
+        for init in (root / folder).rglob("__init__.py")
+    }
+    assert set(settings["packages"]) == there
+    for name, folder in rooms.items():
+        for file in (root / folder).rglob("*.py"):
+            assert (file.parent / "__init__.py").exists(), f"{file} is in no package of {name}"
+
+
+def test_core_and_sandbox_import_nothing_from_the_floors_above(root: Path) -> None:
+    above = re.compile(
+        r"^\s*(?:from|import) rewardkit\.(verifiers|trainers|cli|testing|report|interop|presets)",
+        re.M,
+    )
+    core = [
+        *(root / "rewardkit").glob("[!_]*.py"),
+        *(root / "rewardkit").glob("_[!_]*.py"),
+        *(root / "sandbox").rglob("*.py"),
+    ]
+    assert len(core) > 20
+    for file in core:
+        assert not above.search(file.read_text()), f"{file.name} imports from a floor above"
+    for file in (root / "verifiers").rglob("*.py"):
+        assert "rewardkit.trainers" not in file.read_text(), file
+    for file in (root / "trainers").rglob("*.py"):
+        assert "import rewardkit.verifiers" not in file.read_text(), file
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module(root: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+         "-w", str(tmp_path), str(root)],
+        check=True,
+    )  # fmt: skip
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert "rewardkit/py.typed" in names
+    for room in ("rewardkit", "verifiers", "sandbox", "trainers"):
+        prefix = "rewardkit" if room == "rewardkit" else f"rewardkit/{room}"
+        for file in (root / room).rglob("*.py"):
+            assert f"{prefix}/{file.relative_to(root / room).as_posix()}" in names
+
+
+def test_files_stay_readable(root: Path) -> None:
+    for room in ("rewardkit", "verifiers", "sandbox", "trainers"):
+        for file in (root / room).rglob("*.py"):
+            assert len(file.read_text().splitlines()) <= 500, f"{file} is over 500 lines"

@@ -1,0 +1,94 @@
+"""Promise: a wrong configuration is refused early, by one message that names the mend."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rewardkit import ConfigError, DataError, Rubric
+from rewardkit.trainers import GRPOConfig, GRPOTrainer, LoraSettings, RunConfig, WarmupConfig
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rat": 1e-3}, "learning_rat: Extra inputs.*\nkeys there are: .*learning_rate"),
+        ({"num_generations": 1}, "num_generations"),
+        ({"temperature": 0}, "temperature"),
+        ({"epsilon": 1.5}, "epsilon"),
+        ({"beta": float("nan")}, "beta"),
+        ({"learning_rate": float("inf")}, "learning_rate"),
+        ({"loss_type": "ppo"}, "loss_type.*'grpo'"),
+        ({"per_device_train_batch_size": 6}, "multiple of num_generations = 8"),
+        (
+            {"steps_per_generation": 3, "gradient_accumulation_steps": 2},
+            "multiple of gradient_accumulation_steps = 2",
+        ),
+        ({"max_steps": "many"}, "max_steps"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        GRPOConfig(**change)
+
+
+def test_every_section_refuses_unknown_keys() -> None:
+    for cls in (LoraSettings, WarmupConfig):
+        with pytest.raises(ConfigError, match="Extra inputs"):
+            cls(rr=1)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"RunConfig: grpo: GRPOConfig: beta"):
+        RunConfig(model="m", rubric="r", data={"path": "d"}, output_dir="o", grpo={"beta": -1})  # type: ignore[arg-type]
+
+
+def test_batches_count_completions_as_in_trl() -> None:
+    config = GRPOConfig(
+        num_generations=4, per_device_train_batch_size=8, gradient_accumulation_steps=2,
+        steps_per_generation=4, num_iterations=3,
+    )  # fmt: skip
+    assert (config.generation_batch_size, config.prompts_per_generation) == (32, 8)
+    assert config.steps_per_rollout == 6
+    assert config.total_steps(rows=80) == 10 * 3 * 6
+    assert GRPOConfig(max_steps=7).total_steps(rows=1) == 7
+    with pytest.raises(ConfigError, match="do not fill one generation"):
+        config.total_steps(rows=2)
+
+
+def test_keys_that_trl_has_are_spelled_as_in_trl() -> None:
+    trl = pytest.importorskip("trl")
+    theirs = set(inspect.signature(trl.GRPOConfig).parameters)
+    ours = set(GRPOConfig.model_fields)
+    own = {"rollout_batch_size", "ref_refresh_every", "head_budget_mib", "reward_timeout_s",
+           "max_error_frac", "max_unscorable_frac", "gradient_checkpointing"}  # fmt: skip
+    assert ours - theirs <= own
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "is empty"),
+        ([{"question": "2+2"}], "has no 'prompt'; columns there are: question"),
+        ([{"prompt": "2+2"}, {"prompt": ""}], "row 1"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from_are_refused(
+    rows: list[dict[str, Any]], message: str, tmp_path: Path
+) -> None:
+    rubric = Rubric(part=lambda completion: 1.0)
+    with pytest.raises(DataError, match=message):
+        GRPOTrainer(tmp_path / "no-model", rubric, rows, quiet=True)
+
+
+def test_a_chat_without_a_template_says_what_to_do(tiny_model: Path) -> None:
+    from rewardkit.trainers.model import load_tokenizer
+    from rewardkit.trainers.prompts import encode_prompt
+
+    tokenizer = load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = None
+    with pytest.raises(ConfigError, match="no chat template"):
+        encode_prompt(tokenizer, [{"role": "user", "content": "2+2"}])
+    assert tokenizer.decode(encode_prompt(tokenizer, "2+2")) == "2+2"

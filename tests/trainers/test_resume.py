@@ -1,0 +1,173 @@
+"""Promise: a run survives. Whatever step it is killed at, it goes on to the same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rewardkit import ConfigError, Rubric
+from rewardkit.trainers import GRPOConfig, GRPOTrainer, LoraSettings
+from rewardkit.trainers import state as checkpoints
+
+ROWS = [{"prompt": f"{i}+{i}="} for i in range(7)]
+
+
+def digits(completion: str) -> float:
+    return sum(c.isdigit() for c in completion) / max(len(completion), 1)
+
+
+CONFIG = {
+    "num_generations": 4,
+    "per_device_train_batch_size": 4,
+    "steps_per_generation": 4,
+    "gradient_accumulation_steps": 2,
+    "num_iterations": 2,
+    "max_completion_length": 8,
+    "max_steps": 8,
+    "learning_rate": 1e-2,
+    "beta": 0.05,
+    "ref_refresh_every": 3,
+    "save_steps": 1,
+    "save_total_limit": None,
+    "gradient_checkpointing": False,
+}
+
+
+class Killed(BaseException):
+    """As good as SIGKILL: nothing handles it."""
+
+
+def trainer(model: Path, folder: Path, resume: bool = False, **options: Any) -> GRPOTrainer:
+    config = GRPOConfig(**{**CONFIG, **options.pop("config", {})})
+    return GRPOTrainer(
+        model, Rubric(digits), ROWS, config, output_dir=folder, resume=resume, quiet=True, **options
+    )
+
+
+def weights(of: GRPOTrainer) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in of.policy.trainable()]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """What was logged, without what the clock says."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in row.items() if not k.startswith(("time/", "step_time"))} for row in rows
+    ]
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(r=2, lora_alpha=4)])
+def test_a_run_killed_after_any_step_ends_bit_equal_to_one_that_was_not(
+    tiny_model: Path, tmp_path: Path, lora: LoraSettings | None
+) -> None:
+    unbroken = trainer(tiny_model, tmp_path / "unbroken", lora=lora)
+    unbroken.train()
+    for kill_after in (1, 2, 3, 5, 6):
+        folder = tmp_path / f"killed-{kill_after}"
+        first = trainer(tiny_model, folder, lora=lora)
+        for _ in range(kill_after):
+            first._step()
+        del first
+        again = trainer(tiny_model, folder, resume=True, lora=lora)
+        assert again.progress.step == kill_after
+        again.train()
+        assert all(
+            torch.equal(a, b) for a, b in zip(weights(unbroken), weights(again), strict=True)
+        )
+        assert lines(folder) == lines(tmp_path / "unbroken")
+        for rollout in (tmp_path / "unbroken" / "rollouts").iterdir():
+            ours = (folder / "rollouts" / rollout.name).read_text().splitlines()
+            for a, b in zip(rollout.read_text().splitlines(), ours, strict=True):
+                assert json.loads(a)["completion_ids"] == json.loads(b)["completion_ids"]
+
+
+def test_what_was_logged_after_the_last_checkpoint_is_written_again_and_not_twice(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    run = trainer(tiny_model, tmp_path / "run", config={"save_steps": 4})
+    for _ in range(6):
+        run._step()
+    (tmp_path / "run" / "metrics.jsonl").open("a").write('{"step": 7, "ki')  # cut off by the kill
+    again = trainer(tiny_model, tmp_path / "run", resume=True, config={"save_steps": 4})
+    assert again.progress.step == 4
+    again.train()
+    assert [row["step"] for row in lines(tmp_path / "run")] == list(range(1, 9))
+
+
+def test_a_kill_while_saving_leaves_the_last_good_checkpoint(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tiny_model, tmp_path / "run")
+    run._step()
+    real = torch.save
+
+    def cut_off(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(Killed):
+        run._step()
+    monkeypatch.undo()
+    found = checkpoints.latest(tmp_path / "run" / "checkpoints")
+    assert found is not None
+    assert found.name == "step_00000001"
+    again = trainer(tiny_model, tmp_path / "run", resume=True)
+    assert again.progress.step == 1
+    again.train()
+    assert again.progress.step == 8
+
+
+def test_old_checkpoints_are_pruned(tiny_model: Path, tmp_path: Path) -> None:
+    trainer(tiny_model, tmp_path / "run", config={"save_total_limit": 2}).train()
+    kept = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["step_00000007", "step_00000008"]
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(tiny_model: Path, tmp_path: Path) -> None:
+    trainer(tiny_model, tmp_path / "run")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        trainer(tiny_model, tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer(tiny_model, tmp_path / "run")._step()
+    with pytest.raises(ConfigError, match="another model or other adapters"):
+        trainer(tiny_model, tmp_path / "run", resume=True, lora=LoraSettings(r=2))
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_a_folder_that_says_so(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def interrupting(completion: str) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            raise KeyboardInterrupt
+        return digits(completion)
+
+    folder = tmp_path / "run"
+    config = GRPOConfig(**{**CONFIG, "save_steps": 0, "reward_timeout_s": None})
+    run = GRPOTrainer(
+        tiny_model, Rubric(p=interrupting), ROWS, config, output_dir=folder, quiet=True
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "stopped"
+    assert checkpoints.latest(folder / "checkpoints") is not None
+
+
+def test_the_same_seed_twice_is_bit_equal(tiny_model: Path, tmp_path: Path) -> None:
+    runs = [trainer(tiny_model, tmp_path / str(i)) for i in range(2)]
+    for run in runs:
+        run.train()
+    assert all(torch.equal(a, b) for a, b in zip(*map(weights, runs), strict=True))
+    other = trainer(tiny_model, tmp_path / "other", config={"seed": 7})
+    other.train()
+    assert not torch.equal(weights(other)[0], weights(runs[0])[0])
