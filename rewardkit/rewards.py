@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rewardkit.errors import RewardError, RubricError
 from rewardkit.sample import Sample
@@ -88,6 +88,10 @@ class Reward(ABC):
         """True if it must see all completions of one prompt at once."""
         return False
 
+    def environment(self) -> dict[str, Any]:
+        """What the values depend on that no spec holds, such as what a sandbox confines here."""
+        return {}
+
     def with_weight(self, weight: float) -> Self:
         """The same reward with another weight."""
         return replace(self, weight=weight)
@@ -154,6 +158,9 @@ class VerifierReward(Reward):
     @property
     def waits(self) -> bool:
         return self.verifier.blocking or self.verifier.is_async
+
+    def environment(self) -> dict[str, Any]:
+        return self.verifier.environment()
 
     def _paid(self, verdicts: Iterable[Verdict]) -> list[Outcome]:
         pay = self.pay

@@ -140,6 +140,10 @@ class Verifier:
         own = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
         return frozenset(self.needs) | {v.column for v in own if isinstance(v, Column)}
 
+    def environment(self) -> dict[str, Any]:
+        """What judging depends on that no spec holds, for the run folder; plain data."""
+        return {}
+
     @property
     def is_async(self) -> bool:
         """True if the verifier is written as ``_averify``."""

@@ -314,7 +314,7 @@ class TestConfig:
         with pytest.raises(
             ConfigError, match=r"DataConfig: pth: Extra inputs.*\n.*keys there are: path"
         ):
-            DataConfig(path="a.jsonl", pth="b")
+            DataConfig(path="a.jsonl", pth="b")  # type: ignore[call-arg]
 
     @pytest.mark.parametrize("values", [{}, {"path": ""}, {"path": "a", "limit": 0}])
     def test_values_that_mean_nothing_are_refused(self, values: dict[str, Any]) -> None:

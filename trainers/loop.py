@@ -17,6 +17,7 @@ from rewardkit.rubric import Rubric
 from rewardkit.trainers import state
 from rewardkit.trainers.config import GRPOConfig, LoraSettings
 from rewardkit.trainers.evaluate import evaluate
+from rewardkit.trainers.interrupt import GracefulStop
 from rewardkit.trainers.judging import assign_advantages, judge, reward_metrics
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.progress import Display
@@ -95,27 +96,34 @@ class GRPOTrainer:
     def train(self) -> TrainResult:
         """Run to the last step (or go on from a checkpoint); returns what came of it.
 
-        Ctrl-C and errors leave a folder that says how the run ended; the last checkpoint stands.
+        Ctrl-C stops after the step with a checkpoint (twice: at once, and the last one stands).
+        However a run ends, its folder says how.
         """
-        status = "failed"
+        status = "stopped"
         try:
-            if self.progress.step == 0:
-                self._evaluate()
-            while self.progress.step < self.total_steps:
-                self._step()
+            with GracefulStop(self._say_stopping) as stop:
+                if self.progress.step == 0:
+                    self._evaluate()
+                while self.progress.step < self.total_steps:
+                    self._step()
+                    if stop.asked:
+                        self._save()
+                        raise KeyboardInterrupt
             if self.history and self.eval_rows and self.history[-1].get("kind") != "eval":
                 self._evaluate()
             self._save()
             status = "finished"
-        except KeyboardInterrupt:
-            status = "stopped"
-            self._save()
+        except Exception:
+            status = "failed"
             raise
         finally:
             if self.folder is not None:
                 self.folder.finish(status, steps=self.progress.step)
         path = None if self.folder is None else self.folder.path
         return TrainResult(self.progress.step, self.history, path)
+
+    def _say_stopping(self) -> None:
+        self.display.say("stopping after this step; press Ctrl-C again to stop at once")
 
     def _step(self) -> None:
         """One optimizer step, with a new generation first where the last one is used up."""
@@ -175,13 +183,25 @@ class GRPOTrainer:
         start = self.progress.generations * config.prompts_per_generation
         requests = []
         for offset, row in enumerate(self.stream.rows(start, config.prompts_per_generation)):
-            ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
-            if not ids:
-                raise DataError(f"the prompt of row {row} has no tokens")
+            ids = self._encoded(row)
             requests += [
                 Request(start + offset, row, k, ids) for k in range(config.num_generations)
             ]
         return requests
+
+    def _encoded(self, row: int) -> list[int]:
+        """The prompt's token ids. Raises ``DataError`` if no completion could follow it."""
+        ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
+        longest = self.policy.context_length
+        if not ids:
+            raise DataError(f"the prompt of row {row} has no tokens")
+        if longest is not None and len(ids) + self.config.max_completion_length > longest:
+            raise DataError(
+                f"the prompt of row {row} has {len(ids)} tokens; with max_completion_length="
+                f"{self.config.max_completion_length} that is more than the {longest} that the "
+                f"model can hold: leave the row out, or lower max_completion_length"
+            )
+        return ids
 
     def _evaluate(self) -> None:
         if self.eval_rows:

@@ -120,6 +120,13 @@ class Policy:
         ids = set(own if isinstance(own, list) else [own]) | {self.tokenizer.eos_token_id}
         return tuple(sorted(i for i in ids if i is not None))
 
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the model can hold; ``None`` if it does not say."""
+        text = self.base.config.get_text_config()
+        found: int | None = getattr(text, "max_position_embeddings", None)
+        return found
+
     def trainable(self) -> list[torch.nn.Parameter]:
         """Parameters that are learned, in a fixed order."""
         return [p for p in self.model.parameters() if p.requires_grad]

@@ -75,6 +75,7 @@ class RunFolder:
             python=sys.version.split()[0],
             platform=platform.platform(),
             cpus=os.cpu_count(),
+            environment={n: e for n, r in rubric.parts.items() if (e := r.environment())},
             versions={name: found for name in _PACKAGES if (found := _version(name))},
             **facts,
         )

@@ -10,6 +10,7 @@ right the rule. It does not teach addition from nothing, and says so: what RL do
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import shutil
 import tempfile
@@ -136,8 +137,11 @@ def main() -> None:
     parser.add_argument("--control", action="store_true", help="learn from random rewards instead")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/carry"))
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run's folder")
+    parser.add_argument("--json", type=Path, help="write what was measured to this file")
     arguments = parser.parse_args()
     measured = run(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     seconds = measured["seconds"]["all"]
     print(f"\nDone in {seconds:.0f} s. The report: rewardkit report {arguments.output_dir}")
     print(f"{arguments.held_out} held-out additions with a carry, answered right:")

@@ -112,7 +112,7 @@ def test_chats_reach_single_functions_as_text_and_batch_functions_as_they_are() 
 
 def test_a_decorated_function_stays_a_function() -> None:
     assert decorated(completion="x") == 0.5
-    assert decorated.__name__ == "decorated"
+    assert getattr(decorated, "__name__") == "decorated"  # noqa: B009
     assert (decorated.weight, decorated.range) == (2.0, (0.0, 1.0))
     assert Rubric(decorated).score(completion="x").total == 1.0
 
@@ -223,10 +223,7 @@ def test_a_worker_that_dies_is_infrastructure_and_no_wrong_answer() -> None:
 
 
 def test_any_other_function_is_left_behind_at_its_limit_and_counted() -> None:
-    done = []
-    rubric = Rubric(
-        part=FunctionReward(lambda completion: (sleepy(completion), done.append(1))[0], limit_s=0.2)
-    )
+    rubric = Rubric(part=FunctionReward(lambda completion: sleepy(completion), limit_s=0.2))
     samples = [Sample(completion=text) for text in ("fine", "hang", "fine")]
     before = abandoned_threads()
     scores = rubric.score_many(samples)

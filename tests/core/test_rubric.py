@@ -181,7 +181,7 @@ def test_a_cap_bounds_the_total_where_the_gate_is_closed() -> None:
             lambda: Rubric.from_parts([("a", Says("a")), ("a", Says("b"))]),
             "two parts are called 'a'",
         ),
-        (lambda: Rubric(reward_, a=1.0), "must be a function"),
+        (lambda: Rubric.from_parts({"a": 1.0}), "must be a function"),  # type: ignore[arg-type]
         (lambda: Rubric(Says("a")), "no name of its own"),
         (lambda: Rubric(lambda completion: 1.0), "no name of its own"),
         (lambda: Rubric(a=Says("a")).gate("b", on="a"), "no part 'b'; the parts are: a"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from rewardkit import Column, MissingColumnError, Sample, UsageError
 
 def test_text_is_the_completion_or_its_last_assistant_message() -> None:
     assert Sample(completion="4").text == "4"
-    chat = [
+    chat: list[dict[str, Any]] = [
         {"role": "assistant", "content": "wait"},
         {"role": "tool", "content": "3"},
         {"role": "assistant", "content": [{"type": "text", "text": "it is "}, {"text": "4"}]},

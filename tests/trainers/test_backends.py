@@ -73,7 +73,7 @@ def test_both_backends_log_the_same_names_to_the_same_folder(
     for backend in ("builtin", "trl"):
         folder = tmp_path / backend
         result = train(
-            tiny_model, rubric(), rows, config(), backend=backend,  # type: ignore[arg-type]
+            tiny_model, rubric(), rows, config(), backend=backend,
             eval_data=rows[:2], output_dir=folder, quiet=True,
         )  # fmt: skip
         assert result.steps == 4
@@ -149,7 +149,7 @@ def test_both_backends_train_adapters(tiny_model: Path, tmp_path: Path) -> None:
     for backend in ("builtin", "trl"):
         folder = tmp_path / backend
         train(
-            tiny_model, rubric(), ROWS, config(max_steps=2), backend=backend,  # type: ignore[arg-type]
+            tiny_model, rubric(), ROWS, config(max_steps=2), backend=backend,
             lora=LoraSettings(r=2, lora_alpha=4), output_dir=folder, quiet=True,
         )  # fmt: skip
         assert list((folder / "checkpoints").rglob("adapter_model.safetensors"))

@@ -92,3 +92,13 @@ def test_a_chat_without_a_template_says_what_to_do(tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="no chat template"):
         encode_prompt(tokenizer, [{"role": "user", "content": "2+2"}])
     assert tokenizer.decode(encode_prompt(tokenizer, "2+2")) == "2+2"
+
+
+def test_a_prompt_that_leaves_no_room_for_a_completion_names_its_row(tiny_model: Path) -> None:
+    rows = [{"prompt": "1+1="}, {"prompt": "1" * 250}]
+    config = GRPOConfig(
+        num_generations=2, per_device_train_batch_size=4, max_completion_length=16, max_steps=1
+    )
+    trainer = GRPOTrainer(tiny_model, Rubric(part=lambda completion: 1.0), rows, config, quiet=True)
+    with pytest.raises(DataError, match="row 1 has 250 tokens; .* more than the 256"):
+        trainer.train()

@@ -28,7 +28,8 @@ def naive(
 ) -> torch.Tensor:
     """The objective written token by token from arXiv 2402.03300, with nothing shared with ours."""
     low, high = config.clip
-    sums, lengths = [], []
+    sums: list[torch.Tensor] = []
+    lengths: list[int] = []
     for z, tokens, o, r, a in zip(logits, targets, old, ref, advantage, strict=True):
         terms = []
         for t, token in enumerate(tokens):
@@ -43,13 +44,13 @@ def naive(
             if config.use_bias_correction_kl:
                 kl = kl * ratio
             terms.append(-(surrogate - config.beta * kl))
-        sums.append(sum(terms))
+        sums.append(torch.stack(terms).sum())
         lengths.append(len(tokens))
     if config.loss_type == "grpo":
-        return sum(s / n for s, n in zip(sums, lengths, strict=True)) / len(sums)
+        return torch.stack([s / n for s, n in zip(sums, lengths, strict=True)]).mean()
     if config.loss_type == "dr_grpo":
-        return sum(sums) / (len(sums) * config.max_completion_length)
-    return sum(sums) / sum(lengths)
+        return torch.stack(sums).sum() / (len(sums) * config.max_completion_length)
+    return torch.stack(sums).sum() / sum(lengths)
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
@@ -216,7 +217,7 @@ def test_the_head_never_holds_the_logits_whole() -> None:
     weight = torch.randn(vocabulary, width, requires_grad=True)
     head = Head(lambda h: h @ weight.T, vocabulary)
     budget = 12 * vocabulary * 16 / 2**20  # sixteen rows
-    with Largest():
+    with Largest():  # type: ignore[no-untyped-call]
         logp, _ = token_logps(head, hidden, torch.zeros(rows, dtype=torch.long), budget_mib=budget)
         logp.sum().backward()
     assert largest <= 16 * vocabulary < rows * vocabulary

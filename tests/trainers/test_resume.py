@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -140,27 +141,37 @@ def test_a_checkpoint_of_another_model_is_refused(tiny_model: Path, tmp_path: Pa
         trainer(tiny_model, tmp_path / "run", resume=True, lora=LoraSettings(r=2))
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_a_folder_that_says_so(
-    tiny_model: Path, tmp_path: Path
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_after_the_step_with_a_checkpoint_and_twice_at_once(
+    tiny_model: Path, tmp_path: Path, times: int
 ) -> None:
     calls = 0
 
     def interrupting(completion: str) -> float:
         nonlocal calls
         calls += 1
-        if calls == 20:
-            raise KeyboardInterrupt
+        if calls == 20:  # in the second generation, at step 3 of 8
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
         return digits(completion)
 
-    folder = tmp_path / "run"
-    config = GRPOConfig(**{**CONFIG, "save_steps": 0, "reward_timeout_s": None})
-    run = GRPOTrainer(
-        tiny_model, Rubric(p=interrupting), ROWS, config, output_dir=folder, quiet=True
-    )
+    folder, before = tmp_path / "run", signal.getsignal(signal.SIGINT)
+    config = {"save_steps": 0, "reward_timeout_s": None, "num_iterations": 1}
+    run = trainer(tiny_model, folder, config=config)
+    run.rubric = Rubric(p=interrupting)
     with pytest.raises(KeyboardInterrupt):
         run.train()
+    assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((folder / "manifest.json").read_text())["status"] == "stopped"
-    assert checkpoints.latest(folder / "checkpoints") is not None
+    found = checkpoints.latest(folder / "checkpoints")
+    if times == 2:
+        assert found is None
+        return
+    assert found is not None
+    again = trainer(tiny_model, folder, resume=True, config=config)
+    assert again.progress.step == int(found.name[5:]) == 3
+    again.train()
+    assert again.progress.step == 8
 
 
 def test_the_same_seed_twice_is_bit_equal(tiny_model: Path, tmp_path: Path) -> None:

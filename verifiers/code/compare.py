@@ -176,23 +176,25 @@ def canonical(value: object, typed: bool, depth: int = 0) -> bytes | None:
 
     Bytes and not the values themselves: Python's hash of numbers can be made to collide at will.
     """
-    if depth > MAX_KEY_DEPTH or isinstance(value, list | dict | set):
+    if isinstance(value, list | dict | set) or depth > MAX_KEY_DEPTH:
         return None
-    if isinstance(value, Unordered | frozenset):
-        items = value.items if isinstance(value, Unordered) else list(value)
-        keys = [canonical(item, typed, depth + 1) for item in items]
-        is_key = not isinstance(value, Unordered) or value.tag == b"z"
-        return _joined(b"z", sorted(key for key in keys if key is not None), keys, is_key)
     if isinstance(value, tuple):
-        keys = [canonical(item, typed, depth + 1) for item in value]
-        return _joined(b"t", [key for key in keys if key is not None], keys, True)
-    return encode(_common(value, typed), _ANY_SIZE)
-
-
-def _joined(tag: bytes, keys: list[bytes], all_keys: list[bytes | None], ok: bool) -> bytes | None:
-    if not ok or len(keys) != len(all_keys):
+        tag, items = b"t", list(value)
+    elif isinstance(value, frozenset):
+        tag, items = b"z", list(value)
+    elif isinstance(value, Unordered):
+        tag, items = value.tag, value.items
+    else:
+        return encode(_common(value, typed), _ANY_SIZE)
+    if tag not in (b"t", b"z"):
         return None
-    return tag + b"".join(len(key).to_bytes(8, "little") + key for key in keys)
+    keys: list[bytes] = []
+    for item in items:
+        key = canonical(item, typed, depth + 1)
+        if key is None:
+            return None
+        keys.append(len(key).to_bytes(8, "little") + key)
+    return tag + b"".join(keys if tag == b"t" else sorted(keys))
 
 
 _ANY_SIZE = 1 << 62  # it has been read already
