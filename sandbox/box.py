@@ -116,6 +116,11 @@ class Sandbox:
         with self._free:
             return _persistently(request)
 
+    @property
+    def workers(self) -> int:
+        """How many programs may run at once."""
+        return self._workers
+
     def report(self) -> SandboxReport:
         """What holds here, found out by trying; belongs in the record of every run."""
         return self._report

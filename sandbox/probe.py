@@ -117,6 +117,16 @@ _known: dict[tuple[str, int], SandboxReport] = {}
 _lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """In a forked process the thread that held the lock may not exist."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def require(isolation: str) -> SandboxReport:
     """The report for an isolation that works here; probed once per process and user.
 

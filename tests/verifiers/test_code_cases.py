@@ -147,9 +147,17 @@ def test_what_json_cannot_say_may_be_tagged(tagged: Any, value: Any) -> None:
     )
 
 
+TAGS = ("$set", "$dict", "$float")
+
+
+def escaped(value: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict that looks like a tag has to be written as one."""
+    return {"$dict": list(value.items())} if len(value) == 1 and set(value) & set(TAGS) else value
+
+
 keys = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.binary(max_size=3)
-    | st.sampled_from(["$set", "$dict", "$float"]) | st.floats(allow_nan=False),
+    | st.sampled_from(TAGS) | st.floats(allow_nan=False),
     lambda inner: st.tuples(inner) | st.frozensets(inner, max_size=3),
     max_leaves=3,
 )  # fmt: skip
@@ -158,7 +166,7 @@ values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner, inner)
-        | st.dictionaries(keys, inner, max_size=2)
+        | st.dictionaries(keys, inner, max_size=2).map(escaped)
     ),
     max_leaves=8,
 )
@@ -169,8 +177,8 @@ def test_any_tests_survive_a_spec(arguments: list[Any], expected: Any) -> None:
     from rewardkit._verifier_spec import read_verifier, write_verifier
 
     verifier = CodeVerifier([[arguments, expected]], entry="f", compare=Close(rel=0.01))
-    spec = json.loads(json.dumps(write_verifier(verifier), allow_nan=False))
-    again = read_verifier(spec)
+    text = json.dumps(write_verifier(verifier), allow_nan=False)
+    again = read_verifier(json.loads(text))
     assert again == verifier
-    assert repr(again) == repr(verifier) or "set" in repr(verifier)
-    assert write_verifier(again) == spec
+    # As text, in which 1, 1.0 and true differ, and lists and tuples too.
+    assert json.dumps(write_verifier(again)) == text

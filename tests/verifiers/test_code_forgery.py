@@ -234,7 +234,10 @@ def box() -> Iterator[Sandbox]:
     try:
         sandbox = Sandbox()
     except SandboxUnavailable:
-        sandbox = Sandbox("process", accept_weak_isolation=True)
+        try:
+            sandbox = Sandbox("process", accept_weak_isolation=True)
+        except SandboxUnavailable as error:
+            pytest.skip(f"no sandbox works here: {error}")
     with sandbox:
         yield sandbox
 
@@ -326,7 +329,8 @@ def test_no_liar_equals_any_expected_value(box: Sandbox) -> None:
 
 def test_exiting_earns_nothing_even_where_nothing_is_expected(box: Sandbox) -> None:
     """An absent result is not the value None, False, 0 or an empty one."""
-    tests: list[Any] = [[[0], expected] for expected in (None, False, 0, "", [], {})]
+    nothing: list[Any] = [None, False, 0, "", [], {}]
+    tests = [[[0], expected] for expected in nothing]
     for code in ("import os; os._exit(0)", "def f(n): raise SystemExit(0)", "def f(n): n.x"):
         assert verdict_on(code, box, tests, entry="f").credit == 0.0
 

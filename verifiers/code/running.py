@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Literal
 
 from rewardkit._escape import one_line
-from rewardkit.sandbox import ExecutionResult, ExecutionStatus, Limits, Sandbox, usable_cpus
+from rewardkit.sandbox import ExecutionResult, ExecutionStatus, Limits, Sandbox
 from rewardkit.verifiers.code.cases import MAX_BYTES, Case
 from rewardkit.verifiers.code.codec import CodecError, decode, encode
 from rewardkit.verifiers.code.compare import READ, Compare, same_output, same_value
@@ -75,7 +75,7 @@ def run_cases(plan: Plan, cases: Sequence[Case]) -> list[CaseResult]:
     Raises:
         SandboxError: the sandbox was closed.
     """
-    width = min(len(cases), usable_cpus())
+    width = min(len(cases), plan.sandbox.workers)
     if width == 1:
         results = _until_decided((_run(plan, case) for case in cases), plan)
     else:

@@ -46,8 +46,8 @@ class CodeVerifier(Verifier):
             (``kind="call"``), or ``[[stdin, stdout], ...]`` (``kind="stdin"``); as a list, as its
             JSON text, or the :class:`Column` that holds either. What JSON cannot say may be
             written as an object with one key: ``{"$tuple": [...]}``, ``$set``, ``$frozenset``,
-            ``$dict`` (pairs), ``$bytes`` (hex), ``$complex`` (two numbers), ``$float``
-            (``"nan"``, ``"inf"``).
+            ``$dict`` (pairs, for keys that are no text), ``$bytes`` (hex), ``$complex`` (two
+            numbers), ``$float`` (``"nan"``, ``"inf"``).
         kind: ``"call"`` calls a function of the code; ``"stdin"`` runs the code as a program,
             which must end with exit code 0.
         entry: name of that function, or ``Class.method`` (of an instance made without arguments),
@@ -123,6 +123,10 @@ class CodeVerifier(Verifier):
             found.text, entry, self.compare, self.limits, sandbox, self.stop_at_first_failure
         )
         return _verdict(run_cases(plan, cases), found)
+
+    def environment(self) -> dict[str, Any]:
+        sandbox = self.sandbox if self.sandbox is not None else default_sandbox()
+        return {"sandbox": sandbox.report().as_dict()}
 
     @property
     def _inline(self) -> Sequence[Case]:
