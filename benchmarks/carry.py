@@ -1,6 +1,6 @@
 """Does the demo really learn? Three seeds, both backends, and the control with random rewards.
 
-    python benchmarks/carry.py [--seeds 0 1 2]
+python benchmarks/carry.py [--seeds 0 1 2]
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def main() -> None:
     runs["TRL, seed 0"] = run(0, "--backend", "trl")
     runs["control: random rewards, seed 0"] = run(0, "--control")
     for name, measured in runs.items():
-        print(f"{name}: greedy {measured['greedy']}, sampled {measured['sampled']}, {measured['seconds']}")
+        shares = f"greedy {measured['greedy']}, sampled {measured['sampled']}"
+        print(f"{name}: {shares}, {measured['seconds']}")
     packages = ["rewardkit", "torch", "transformers", "trl"]
     path = record("carry", "python benchmarks/carry.py", packages, runs)
     print(f"written to {path}")

@@ -78,8 +78,10 @@ class MissingColumnError(DataError):
         self.available = tuple(sorted(available))
         self.wanted_by = wanted_by
         have = ", ".join(self.available) or "none"
+        called = {"text": "completion", "response": "completion", "question": "prompt"}
+        hint = f" (the {called[column]} is called {called[column]!r})" if column in called else ""
         super().__init__(
-            f"{wanted_by} needs the column {column!r}, which this row does not have. "
+            f"{wanted_by} needs the column {column!r}{hint}, which this row does not have. "
             f"Columns there are: {have}. Rename the column in the data (or map it in the "
             f"configuration), or give the argument a default."
         )

@@ -258,7 +258,9 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
     from rewardkit.sandbox import (
         FunctionRef,
         WorkerFunctionError,
+        WorkerLoadError,
         WorkerLost,
+        WorkerRecursion,
         WorkerTimeout,
         shared_pool,
     )
@@ -277,6 +279,10 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
             return Failed(error, f"{error.type_name}: {error.message}")
         except WorkerLost as error:
             return Lost(str(error))
+        except WorkerLoadError as error:
+            if error.type_name == WorkerRecursion.__name__:
+                raise
+            return run_soft([partial(reward.fn, **values)], limit)[0]
 
     return call
 

@@ -71,7 +71,7 @@ def load_code(reference: str) -> Any:
             f"{reference!r} is code, which a spec may not run unless you allow it: pass "
             f"--allow-code on the command line, or allow_code=True"
         )
-    module_name, _, attribute = reference.partition(":")
+    module_name, _, attribute = reference.rpartition(":")
     try:
         module = (
             _file(folder / module_name)
@@ -82,8 +82,15 @@ def load_code(reference: str) -> Any:
         for part in attribute.split("."):
             found = getattr(found, part)
     except (ImportError, OSError, AttributeError) as error:
-        raise SpecError(f"cannot load {reference!r}: {type(error).__name__}: {error}") from error
+        beside = folder / f"{module_name.partition('.')[0]}.py"
+        hint = f". Did you mean {beside.name}:{attribute}?" if beside.is_file() else ""
+        problem = f"{type(error).__name__}: {error}{hint}"
+        raise SpecError(f"cannot load {reference!r}: {problem}") from error
     return found
+
+
+_FROM_FILES: dict[str, Path] = {}
+"""Modules that came from a file of a spec: another process finds them by that file alone."""
 
 
 def _file(path: Path) -> Any:
@@ -98,6 +105,7 @@ def _file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+    _FROM_FILES[name] = path
     return module
 
 
@@ -107,7 +115,8 @@ def name_of(group: str, target: Any) -> str:
     Raises:
         SpecError: for lambdas, nested functions and whatever else cannot be found by name again.
     """
-    reference = f"{target.__module__}:{target.__qualname__}"
+    home = _FROM_FILES.get(target.__module__, target.__module__)
+    reference = f"{home}:{target.__qualname__}"
     for name, point in _registered(group).items():
         same_name = point.value.rpartition(":")[2] == target.__qualname__
         # Loaded only where the name fits: one broken plug-in must not break every spec.

@@ -125,6 +125,11 @@ class VerifierReward(Reward):
         check_finite("incorrect", self.incorrect)
         for label, value in self.values.items():
             check_finite(f"values[{label!r}]", value)
+            if self.verifier.labels and label not in self.verifier.labels:
+                raise RubricError(
+                    f"{type(self.verifier).__name__} never says {label!r}; its labels are: "
+                    f"{', '.join(self.verifier.labels)}"
+                )
 
     def outcomes(self, samples: Sequence[Sample], limit_s: float | None = None) -> list[Outcome]:
         return self._paid(self.verifier.verify_many(samples))

@@ -82,6 +82,10 @@ class Rubric:
             gated = tuple(name for name in self._parts if name != on)
         return self._with_gate(Gate(on, tuple(gated), at_least, cap))
 
+    def with_parts(self, **parts: Part) -> Rubric:
+        """The same rubric with further parts, or others in the place of those it has."""
+        return Rubric.from_parts({**self._parts, **parts}, self._gates)
+
     def weighted(self, **weights: float) -> Rubric:
         """The same rubric with other weights for the parts named."""
         self._known(*weights)
@@ -249,8 +253,7 @@ class Rubric:
 
     def __repr__(self) -> str:
         lines = [f"  {name}={part!r}," for name, part in self._parts.items()]
-        gates = [f".gate({', '.join(map(repr, g.gated))}, on={g.on!r})" for g in self._gates]
-        return "\n".join(["Rubric(", *lines, ")"]) + "".join(gates)
+        return "\n".join(["Rubric(", *lines, ")"]) + "".join(map(_gate_call, self._gates))
 
     def _known(self, *names: str) -> None:
         for name in names:
@@ -268,6 +271,13 @@ class Rubric:
 
 
 Part = Reward | Verifier | Callable[..., Any]
+
+
+def _gate_call(gate: Gate) -> str:
+    """A gate as the call that makes it."""
+    options = {"on": gate.on, "at_least": gate.at_least, "cap": gate.cap}
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    return f".gate({', '.join([*map(repr, gate.gated), *given])})"
 
 
 def _collected(pairs: Iterable[tuple[str, Part]]) -> dict[str, Reward]:
@@ -291,6 +301,8 @@ def as_reward(part: Part) -> Reward:
         return part
     if isinstance(part, Verifier):
         return part.reward()
+    if isinstance(part, type) and issubclass(part, Verifier | Reward):
+        raise RubricError(f"{part.__name__} is a class: pass an instance, as {part.__name__}(...)")
     return FunctionReward(part)
 
 

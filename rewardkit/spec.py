@@ -99,7 +99,7 @@ def read_rubric(spec: Mapping[str, Any], *, allow_code: bool | Path = False) -> 
     try:
         read = RubricSpec.model_validate(spec)
     except ValidationError as error:
-        raise SpecError(explain_validation(error, "rubric")) from None
+        raise SpecError(explain_validation(error, "rubric") + _known_keys(error)) from None
     folder = Path.cwd() if allow_code is True else allow_code or None
     with allowing_code(folder):
         if read.preset is not None:
@@ -150,6 +150,17 @@ def read_data(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold a mapping of keys, got {type(data).__name__}")
     return data
+
+
+def _known_keys(error: ValidationError) -> str:
+    """The keys there are, where an unknown one was given."""
+    lines = []
+    for item in error.errors():
+        if item["type"] == "extra_forbidden":
+            room = {"parts": PartSpec, "gates": GateSpec}.get(str(item["loc"][0]), RubricSpec)
+            model = room if len(item["loc"]) > 1 else RubricSpec
+            lines.append(f"\nkeys there are: {', '.join(model.model_fields)}")
+    return "".join(dict.fromkeys(lines))
 
 
 def _read_part(name: str, part: PartSpec) -> Reward:

@@ -37,6 +37,7 @@ class Verifier:
         version: raise it whenever verdicts change; it is part of every verdict and fingerprint.
         stands_on: distributions whose version may change a verdict ("sympy").
         blocking: True if verifying waits (a process, the network): batches then use threads.
+        labels: labels that its verdicts may have, if they are a closed list.
         needs: columns of the row that are read besides the arguments given as ``Column``.
 
     Example:
@@ -54,6 +55,7 @@ class Verifier:
     stands_on: ClassVar[tuple[str, ...]] = ()
     blocking: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

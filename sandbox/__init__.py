@@ -22,6 +22,7 @@ from rewardkit.sandbox.errors import (
     WorkerFunctionError,
     WorkerLoadError,
     WorkerLost,
+    WorkerRecursion,
     WorkerTimeout,
 )
 from rewardkit.sandbox.limits import Limits, usable_cpus
@@ -44,6 +45,7 @@ __all__ = [
     "WorkerLoadError",
     "WorkerLost",
     "WorkerPool",
+    "WorkerRecursion",
     "WorkerTimeout",
     "shared_pool",
     "usable_cpus",

@@ -6,6 +6,7 @@ SandboxError
 ├── WorkerTimeout          a call ran past its limit; its process was killed
 ├── WorkerLost             the worker's process died twice over one call
 ├── WorkerLoadError        the worker could not import the function it was to call
+├── WorkerRecursion        the caller's script asks for workers while a worker loads it
 └── WorkerFunctionError    the function itself raised
 ```
 """
@@ -22,6 +23,7 @@ __all__ = [
     "WorkerFunctionError",
     "WorkerLoadError",
     "WorkerLost",
+    "WorkerRecursion",
     "WorkerTimeout",
 ]
 
@@ -52,6 +54,10 @@ class WorkerTimeout(SandboxError):  # noqa: N818 - reads as the event it names
         self,
     ) -> tuple[type[WorkerTimeout], tuple[Literal["cpu", "wall", "load"], float]]:
         return type(self), (self.limit, self.seconds)
+
+
+class WorkerRecursion(SandboxError):  # noqa: N818 - reads as the state it names
+    """A worker that loads the caller's script was asked, by that script, for workers of its own."""
 
 
 class WorkerLost(SandboxError):  # noqa: N818 - reads as the event it names

@@ -23,10 +23,12 @@ from rewardkit.sandbox.errors import (
     WorkerFunctionError,
     WorkerLoadError,
     WorkerLost,
+    WorkerRecursion,
 )
 from rewardkit.sandbox.limits import usable_cpus
 from rewardkit.sandbox.reference import FunctionRef
 from rewardkit.sandbox.worker import Died, Worker
+from rewardkit.sandbox.worker_child import LOADING_MAIN
 
 __all__ = ["WorkerPool", "shared_pool"]
 
@@ -78,6 +80,12 @@ class _Crew:
             self.discard(worker)
 
     def _start(self) -> Worker:
+        script = os.environ.get(LOADING_MAIN)
+        if script is not None:
+            raise WorkerRecursion(
+                f"{script} asks for a worker while a worker loads it, which would go on without "
+                f'end: put what the script does under if __name__ == "__main__":'
+            )
         worker = Worker(self._memory_mb, self._idle_s)
         with self._lock:
             self._all.add(worker)

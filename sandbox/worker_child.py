@@ -27,10 +27,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MAIN_ALIAS", "Frames", "main"]
+__all__ = ["LOADING_MAIN", "MAIN_ALIAS", "Frames", "main"]
 
 # The name that multiprocessing gives a script's module in its children: guards and libraries
 # already know it.
+LOADING_MAIN = "REWARDKIT_WORKER_LOADS_MAIN"
 MAIN_ALIAS = "__mp_main__"
 
 _LENGTH = struct.Struct("<Q")
@@ -125,11 +126,17 @@ class Main:
         if self._location is None or MAIN_ALIAS in sys.modules:
             return
         kind, where = self._location
-        if kind == "module":
-            module = importlib.import_module(where)
-            sys.modules[MAIN_ALIAS] = module
-        else:
-            module = load_file(MAIN_ALIAS, where)
+        # A script without the guard runs whole when it is loaded: its calls would start workers,
+        # which would load it and start workers, without end. The pool refuses while this stands.
+        os.environ[LOADING_MAIN] = where
+        try:
+            if kind == "module":
+                module = importlib.import_module(where)
+                sys.modules[MAIN_ALIAS] = module
+            else:
+                module = load_file(MAIN_ALIAS, where)
+        finally:
+            del os.environ[LOADING_MAIN]
         sys.modules["__main__"] = module
 
 

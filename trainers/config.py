@@ -91,6 +91,7 @@ class GRPOConfig(Strict):
     # running
     seed: int = 42
     logging_steps: int = Field(default=1, ge=1)
+    """Optimizer steps between lines in the terminal; ``metrics.jsonl`` holds every step."""
     save_steps: int = Field(default=500, ge=0)
     """Optimizer steps between checkpoints; 0: only the last."""
     save_total_limit: int | None = Field(default=2, ge=1)

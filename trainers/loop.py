@@ -90,6 +90,7 @@ class GRPOTrainer:
         self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
         self.progress = state.Progress()
         self.history: list[dict[str, Any]] = []
+        self._shown = -1
         if self.folder is not None:
             self._open_folder(self.folder, resume, describe, str(model))
 
@@ -144,7 +145,8 @@ class GRPOTrainer:
         times = {"time/train_s": now - start, "step_time": now - began}
         line = {**metrics, **update, **times, "epoch": prompts / len(self.rows)}
         self._log("train", line)
-        if metrics:
+        if metrics and (progress.step - 1) // config.logging_steps != self._shown:
+            self._shown = (progress.step - 1) // config.logging_steps
             self.display.train(progress.step, self.total_steps, line)
         if config.eval_steps and progress.step % config.eval_steps == 0:
             self._evaluate()
@@ -233,6 +235,8 @@ class GRPOTrainer:
         model: str,
     ) -> None:
         own = {"grpo": self.config.model_dump(mode="json")}
+        if resume:
+            folder.check_rubric(self.rubric)
         found = state.latest(folder.checkpoints) if resume else None
         if found is not None:
             self.progress = state.restore(found, self.policy, self.optimizer, self.scheduler)

@@ -41,7 +41,8 @@ def load_model(source: str, dtype: str) -> Any:
         with quiet():
             return AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"cannot load a model from {source!r}: {error}") from error
+        where = "" if Path(source).exists() else " (there is no such folder here)"
+        raise ConfigError(f"cannot load a model from {source!r}{where}: {error}") from error
 
 
 @contextmanager

@@ -80,10 +80,28 @@ class RunFolder:
             **facts,
         )
 
+    def check_rubric(self, rubric: Rubric) -> None:
+        """Raises ``ConfigError`` if the run was begun with another rubric: half a run learned from
+        one reward and half from another is the result of neither."""
+        began = self.manifest().get("fingerprint")
+        if began != rubric.fingerprint:
+            raise ConfigError(
+                f"the rubric (fingerprint {rubric.fingerprint}) is not the one that this run began "
+                f"with ({began}): it, its code or a version it stands on has changed. Put it "
+                f"back (see rubric.yaml and manifest.json in {self.path}), or begin a new run from "
+                f"the checkpoint"
+            )
+
+    def manifest(self) -> dict[str, Any]:
+        """The facts in the manifest; none if there is none."""
+        path = self.path / "manifest.json"
+        found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return found
+
     def update(self, **facts: Any) -> None:
         """Change facts in the manifest."""
         path = self.path / "manifest.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = self.manifest()
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps({**known, **facts}, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)

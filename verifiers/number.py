@@ -44,6 +44,7 @@ class NumberVerifier(Verifier):
         'correct'
     """
 
+    labels: ClassVar[tuple[str, ...]] = ("exact", "equal", "missing")
     needs: ClassVar[tuple[str, ...]] = ("answer",)
 
     extract: Extract = "auto"

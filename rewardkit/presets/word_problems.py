@@ -16,7 +16,9 @@ __all__ = ["gsm8k", "gsm8k_eval_matched", "gsm8k_two_part"]
 _FIRST_HASH = Pattern(r"\A.*?#### (-?[0-9.,]+)")
 
 
-def gsm8k(*, reasoning: str = "reasoning", answer: str = "answer") -> Rubric:
+def gsm8k(
+    *, reasoning: str = "reasoning", answer: str = "answer", least: float | None = None
+) -> Rubric:
     r"""The popular five rewards.
 
     =============  ======================================================================
@@ -39,6 +41,7 @@ def gsm8k(*, reasoning: str = "reasoning", answer: str = "answer") -> Rubric:
     Args:
         reasoning: name of the tag around the reasoning.
         answer: name of the tag around the answer.
+        least: least value of ``tags``, which by the definition has none; needed to gate it.
 
     Example:
         >>> text = "<reasoning>\n2 + 2\n</reasoning>\n<answer>\n4\n</answer>"
@@ -53,7 +56,7 @@ def gsm8k(*, reasoning: str = "reasoning", answer: str = "answer") -> Rubric:
         integer=IsInteger(extract=inside).reward(correct=0.5),
         soft_format=TagFormat("{}...{}{}...{}".format(*tags)).reward(correct=0.5),
         strict_format=TagFormat(strict, strict=True).reward(correct=0.5),
-        tags=TagCount(tags, each=0.125, per_trailing_character=-0.001),
+        tags=TagCount(tags, each=0.125, per_trailing_character=-0.001, least=least),
     )
 
 
@@ -90,6 +93,7 @@ def gsm8k_eval_matched(
     reasoning: str = "reasoning",
     answer: str = "answer",
     per_trailing_character: float = -0.001,
+    least: float | None = None,
 ) -> Rubric:
     """The two-part variant, matched to how lm-evaluation-harness reads an answer.
 
@@ -111,6 +115,7 @@ def gsm8k_eval_matched(
         reasoning: name of the tag around the reasoning.
         answer: name of the tag around the answer.
         per_trailing_character: value of each character after the closing answer tag.
+        least: least value of ``format``, which by the definition has none; needed to gate it.
 
     Example:
         >>> text = "<reasoning>2 + 2</reasoning><answer>#### 4</answer>"
@@ -120,7 +125,11 @@ def gsm8k_eval_matched(
     tags = _tags(reasoning, answer)
     return Rubric(
         format=TagCount(
-            tags, each=0.2, exactly_once=False, per_trailing_character=per_trailing_character
+            tags,
+            each=0.2,
+            exactly_once=False,
+            per_trailing_character=per_trailing_character,
+            least=least,
         ),
         hashes=Contains("####").reward(correct=0.2),
         answer=_graded(NumberVerifier(extract=_FIRST_HASH, thinking=None)),

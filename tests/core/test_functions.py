@@ -6,8 +6,12 @@ import asyncio
 import functools
 import math
 import pickle
+import subprocess
+import sys
 import time
+import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,6 +224,44 @@ def test_a_function_that_raises_in_its_worker_fails_as_it_would_have_here() -> N
 def test_a_worker_that_dies_is_infrastructure_and_no_wrong_answer() -> None:
     score = Rubric(part=FunctionReward(dying, limit_s=20)).score(completion="x")
     assert (score.total, score["part"].fault) == (None, "infrastructure")
+
+
+UNGUARDED = """
+import os, sys
+from rewardkit import Rubric, reward
+
+@reward(limit_s=20)
+def f(completion):
+    return 1.0
+
+{guard}
+    print(Rubric(f).score(completion="x").total)
+"""
+
+
+@pytest.mark.parametrize("guard", ["if True:", 'if __name__ == "__main__":'])
+def test_a_script_without_the_guard_is_told_so_and_starts_no_workers_without_end(
+    tmp_path: Path, guard: str
+) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED.format(guard=guard))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=120
+    )
+    if guard == "if True:":
+        assert done.returncode == 1
+        assert 'if __name__ == "__main__":' in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+
+
+def test_a_function_whose_module_no_worker_can_import_gets_the_soft_limit() -> None:
+    module = types.ModuleType("made_on_the_spot")
+    exec("def f(completion):\n    return 2.0", module.__dict__)
+    sys.modules[module.__name__] = module
+    try:
+        assert Rubric(p=FunctionReward(module.f, limit_s=20)).score(completion="x").total == 2.0
+    finally:
+        del sys.modules[module.__name__]
 
 
 def test_any_other_function_is_left_behind_at_its_limit_and_counted() -> None:

@@ -41,6 +41,13 @@ class Says(Verifier):
         return made(f"it is {said}", rule="said", text=sample.text, span=(0, len(sample.text)))
 
 
+class Banded(Verifier):
+    labels = ("near", "far")
+
+    def _verify(self, sample: Sample) -> Verdict:
+        return Verdict.incorrect("far", label="far")
+
+
 def row(**columns: Any) -> Sample:
     return Sample(completion="text", columns=columns)
 
@@ -182,6 +189,11 @@ def test_a_cap_bounds_the_total_where_the_gate_is_closed() -> None:
             "two parts are called 'a'",
         ),
         (lambda: Rubric.from_parts({"a": 1.0}), "must be a function"),  # type: ignore[arg-type]
+        (lambda: Rubric(a=Says), r"is a class: pass an instance, as Says\(\.\.\.\)"),
+        (
+            lambda: Banded().reward(values={"nera": 1.0}),
+            "never says 'nera'; its labels are: near, far",
+        ),
         (lambda: Rubric(Says("a")), "no name of its own"),
         (lambda: Rubric(lambda completion: 1.0), "no name of its own"),
         (lambda: Rubric(a=Says("a")).gate("b", on="a"), "no part 'b'; the parts are: a"),
@@ -283,6 +295,10 @@ def test_a_rubric_is_not_changed_by_its_methods() -> None:
     assert gated.gates == (Gate("a", ("b",)),)
     assert rubric == Rubric(a=Says("a"), b=Says("b")) != gated
     assert ".gate('b', on='a')" in repr(gated)
+    assert ".gate(on='a', at_least=0.5, cap=1.0)" in repr(
+        rubric.gate(on="a", at_least=0.5, cap=1.0)
+    )
+    assert list(rubric.with_parts(c=Says("c"), a=Says("d"))) == ["a", "b", "c"]
 
 
 def test_an_overflowing_total_is_an_error_and_not_infinite() -> None:

@@ -70,7 +70,10 @@ def test_every_number_comes_back_as_it_went(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("parts: {a: {verifier: number, corect: 1}}", "corect"),
+        (
+            "parts: {a: {verifier: number, corect: 1}}",
+            "corect(.|\n)*keys there are: verifier, .*correct",
+        ),
         ("partz: {}", "partz"),
         ("parts: {a: {verifier: numbr}}", "unknown verifier 'numbr'; there are: .*number"),
         ("parts: {a: {verifier: number, args: {extrct: answer}}}", "extrct"),
@@ -124,6 +127,11 @@ def test_functions_come_from_files_beside_the_spec_where_code_is_allowed(tmp_pat
     loaded = Rubric.load(tmp_path / "rubric.yaml", allow_code=True)
     assert loaded.score(Sample(completion="hi")).total == 2.5
     assert loaded.parts["short"].range == (0.0, 1.0)
+    loaded.save(tmp_path / "again.yaml")
+    assert str(tmp_path / "mine.py") in (tmp_path / "again.yaml").read_text()
+    assert Rubric.load(tmp_path / "again.yaml", allow_code=True) == loaded
+    with pytest.raises(SpecError, match="Did you mean mine.py:plain"):
+        Rubric.from_spec({"parts": {"a": {"function": "mine:plain"}}}, allow_code=tmp_path)
     with pytest.raises(SpecError, match="cannot load 'mine.py:none'"):
         Rubric.from_spec({"parts": {"a": {"function": "mine.py:none"}}}, allow_code=tmp_path)
 

@@ -132,6 +132,19 @@ def _outcome(judge: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"completion": "`4`", "answer": "`5`", "verdict": "`correct`"},
+        {"completion": "`5`", "answer": "`5`", "verdict": "`correct`", "reason": "`not`"},
+        {"completion": "`5`", "answer": "`5`", "why": "nothing is expected"},
+    ],
+)
+def test_a_row_that_is_not_true_is_noticed(row: Row) -> None:
+    with pytest.raises(AssertionError, match="here"):
+        _check(rewardkit.verifiers.NumberVerifier(), row, "here")
+
+
 @pytest.mark.parametrize("table", KEYS, ids=_label)
 def test_key_tables_name_every_key_and_its_default(table: Table) -> None:
     module, _, name = table.subject.rpartition(".")

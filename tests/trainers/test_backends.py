@@ -73,11 +73,11 @@ def test_both_backends_log_the_same_names_to_the_same_folder(
     for backend in ("builtin", "trl"):
         folder = tmp_path / backend
         result = train(
-            tiny_model, rubric(), rows, config(), backend=backend,
+            tiny_model, rubric(), rows, config(eval_steps=2), backend=backend,
             eval_data=rows[:2], output_dir=folder, quiet=True,
         )  # fmt: skip
         assert result.steps == 4
-        assert len(result.evaluations()) == 2
+        assert [e["step"] for e in result.evaluations()] == [0, 2, 4]
         manifest = json.loads((folder / "manifest.json").read_text())
         assert (manifest["backend"], manifest["status"]) == (backend, "finished")
         assert manifest["fingerprint"] == rubric().fingerprint
@@ -158,7 +158,7 @@ def test_both_backends_train_adapters(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_key_that_trl_cannot_carry_is_an_error_with_the_reason(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    for change in ({"ref_refresh_every": 5}, {"rollout_batch_size": 2}):
+    for change in ({"ref_refresh_every": 5}, {"rollout_batch_size": 2}, {"head_budget_mib": 8.0}):
         with pytest.raises(ConfigError, match=f"cannot carry {next(iter(change))}"):
             make_trainer(tiny_model, rubric(), ROWS, config(**change), backend="trl", quiet=True)
     with pytest.raises(ConfigError, match="unknown backend 'verl'"):
@@ -181,8 +181,7 @@ def test_every_key_of_ours_is_carried_to_trl_or_refused_or_known_to_be_ours() ->
     from rewardkit.trainers.backends.trl_config import _NOT_CARRIED, _SAME_NAME
 
     ours_alone = {
-        "steps_per_generation", "save_steps", "eval_steps",  # translated
-        "head_budget_mib",  # TRL's own head has its own tiles; the result is the same
+        "steps_per_generation", "save_steps", "eval_steps", "logging_steps",  # translated
         "reward_timeout_s", "max_error_frac", "max_unscorable_frac",  # done by the reward
     }  # fmt: skip
     assert set(GRPOConfig.model_fields) == {*_SAME_NAME, *_NOT_CARRIED, *ours_alone}

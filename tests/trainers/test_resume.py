@@ -129,6 +129,16 @@ def test_old_checkpoints_are_pruned(tiny_model: Path, tmp_path: Path) -> None:
     assert kept == ["step_00000007", "step_00000008"]
 
 
+def test_a_run_does_not_go_on_with_another_rubric(tiny_model: Path, tmp_path: Path) -> None:
+    trainer(tiny_model, tmp_path / "run")._step()
+    config = GRPOConfig(**CONFIG)
+    changed = Rubric(digits).weighted(digits=2.0)
+    with pytest.raises(ConfigError, match="not the one that this run began with"):
+        GRPOTrainer(
+            tiny_model, changed, ROWS, config, output_dir=tmp_path / "run", resume=True, quiet=True
+        )
+
+
 def test_a_folder_that_holds_a_run_is_not_written_over(tiny_model: Path, tmp_path: Path) -> None:
     trainer(tiny_model, tmp_path / "run")
     with pytest.raises(ConfigError, match="already holds a run"):

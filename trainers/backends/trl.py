@@ -114,18 +114,25 @@ class TRLTrainer:
                 self.inner.save_model(str(self.folder.checkpoints / "final"))
         return TrainResult(step, self.history, self.folder.path if self.folder else None)
 
+    def stepped(self, step: int) -> None:
+        """After an optimizer step: evaluate where it is due (at the end it always is)."""
+        due = self.config.eval_steps
+        if due and step % due == 0 and step < int(self.inner.state.max_steps):
+            self._evaluate(step)
+
     def logged(self, step: int, logs: Mapping[str, Any]) -> None:
         """One line of TRL's log; what it calls by the callable's name is the total, said twice."""
         total_again = f"rewards/{self.inner.reward_func_names[0]}/"
         metrics = {n: value for n, value in logs.items() if not n.startswith(total_again)}
         self._log(step, "train", metrics)
-        if "reward" in metrics:
+        if "reward" in metrics and step % self.config.logging_steps == 0:
             self.display.train(step, int(self.inner.state.max_steps), metrics)
 
     def _open_folder(
         self, folder: RunFolder, describe: Mapping[str, Any] | None, model: str, rows: int
     ) -> None:
         if self._resume:
+            folder.check_rubric(self.rubric)
             found = get_last_checkpoint(str(folder.checkpoints))
             self._resume = found is not None
             folder.rewind(0 if found is None else int(found.rpartition("-")[2]))
@@ -186,6 +193,9 @@ class _Watch(TrainerCallback):
 
     def __init__(self, run: TRLTrainer) -> None:
         self._run = run
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._run.stepped(int(state.global_step))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if logs and "train_runtime" not in logs:

@@ -20,11 +20,12 @@ _SAME_NAME = (
     "use_bias_correction_kl", "scale_rewards", "mask_truncated_completions", "disable_dropout",
     "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1",
     "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "gradient_checkpointing", "seed",
-    "logging_steps", "save_total_limit",
+    "save_total_limit",
 )  # fmt: skip
 
 _NOT_CARRIED = {
     "ref_refresh_every": "TRL mixes the reference in place (sync_ref_model) and not with adapters",
+    "head_budget_mib": "TRL's head has tiles of its own",
     "rollout_batch_size": "TRL generates each generation batch at once",
 }
 
@@ -53,6 +54,7 @@ def to_trl_config(config: GRPOConfig, output_dir: Path) -> TRLConfig:
         output_dir=str(output_dir),
         **values,
         steps_per_generation=config.micro_batches,
+        logging_steps=1,  # metrics.jsonl holds every step; the display is thinned
         save_strategy="steps" if config.save_steps else "no",
         save_steps=config.save_steps or 500,
         report_to="none",
