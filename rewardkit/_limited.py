@@ -2,21 +2,36 @@
 
 The hard way needs a function that another process can find by name. For the rest (lambdas,
 closures, functions of a notebook) Python offers no way to stop a running call, so the limit is
-soft: the caller goes on, the thread is abandoned and counted, and after ``MAX_ABANDONED`` of them
-the part is not called again in this batch.
+soft: the caller goes on, and the thread is abandoned and counted. Calls run one after another, as
+in a plain loop; after a few overruns in a batch the rest run side by side, so that many texts that
+hang cost little more than one.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-__all__ = ["MAX_ABANDONED", "Failed", "Lost", "Overrun", "abandoned_threads", "attempt", "run_soft"]
+__all__ = [
+    "MAX_ABANDONED",
+    "MAX_IN_TURN",
+    "Failed",
+    "Lost",
+    "Overrun",
+    "abandoned_threads",
+    "attempt",
+    "run_soft",
+]
 
-MAX_ABANDONED = 3
+MAX_IN_TURN = 3
+"""Overruns of one part in one batch after which its other calls run side by side."""
+MAX_SIDE_BY_SIDE = 32
+MAX_ABANDONED = 512
+"""Threads left behind in this process after which no further call gets a soft limit."""
 
 R = TypeVar("R")
 
@@ -38,10 +53,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Overrun:
-    """The call ran past its limit."""
+    """The call ran past its limit.
+
+    ``computing`` is True if it was processor time that ran out: then the text made the function
+    compute too long, where a clock alone may have run out over a slow network or a busy machine.
+    """
 
     limit_s: float
     how: str
+    computing: bool = False
 
 
 class _Count:
@@ -96,15 +116,36 @@ def run_soft(calls: Sequence[Callable[[], R]], limit_s: float) -> list[R | Faile
     done: list[Any] = []
     overruns = 0
     while len(done) < len(calls):
-        if overruns == MAX_ABANDONED:
-            how = f"not called: {MAX_ABANDONED} calls before it in this batch did not end"
+        if abandoned_threads() >= MAX_ABANDONED:
+            how = f"not called: {MAX_ABANDONED} calls before it in this process never ended"
             return done + [Overrun(limit_s, how)] * (len(calls) - len(done))
+        if overruns == MAX_IN_TURN:
+            rest = calls[len(done) : len(done) + MAX_SIDE_BY_SIDE]
+            done += _side_by_side(rest, limit_s)
+            continue
         runner = _Runner(calls[len(done) :])
         try:
             while len(done) < len(calls):
                 done.append(runner.results.get(timeout=limit_s))
         except queue.Empty:
-            runner.abandon()
             overruns += 1
-            done.append(Overrun(limit_s, "its thread was left running"))
+            done.append(_left(runner, limit_s))
     return done
+
+
+def _side_by_side(calls: Sequence[Callable[[], R]], limit_s: float) -> list[Any]:
+    """Each call in a thread of its own, all under one deadline."""
+    runners = [_Runner([call]) for call in calls]
+    deadline = time.monotonic() + limit_s
+    done: list[Any] = []
+    for runner in runners:
+        try:
+            done.append(runner.results.get(timeout=max(0.0, deadline - time.monotonic())))
+        except queue.Empty:
+            done.append(_left(runner, limit_s))
+    return done
+
+
+def _left(runner: _Runner[Any], limit_s: float) -> Overrun:
+    runner.abandon()
+    return Overrun(limit_s, "its thread was left running")

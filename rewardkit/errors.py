@@ -120,3 +120,28 @@ class RewardError(RewardKitError):
 
 class TooManyUnscorableError(RewardKitError):
     """More of a training batch could not be judged than the run allows."""
+
+
+def must_be_raised(error: Exception) -> bool:
+    """Whether an error met while judging is raised rather than turned into "cannot be judged".
+
+    Only what no judged text can cause and what every row would meet again: a column that is not
+    there, an extra that is not installed, a sandbox that this machine cannot give. Whatever else
+    goes wrong (an impossible verdict built from the text, say) must not stop a training run.
+    """
+    if isinstance(error, MissingColumnError | MissingExtraError):
+        return True
+    if not isinstance(error, RewardKitError):
+        return False
+    from rewardkit.sandbox.errors import SandboxUnavailable, WorkerRecursion
+
+    return isinstance(error, SandboxUnavailable | WorkerRecursion)
+
+
+def told(error: BaseException) -> str:
+    """An error's class and message, at most 400 characters; its ``__str__`` may itself fail."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be read)"
+    return f"{type(error).__name__}: {message}"[:400]

@@ -6,7 +6,9 @@ import asyncio
 import functools
 import inspect
 import math
+import reprlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -22,6 +24,11 @@ from rewardkit.verdict import Verdict
 
 __all__ = ["FunctionReward", "reward"]
 
+MAX_VALUE = 1e100
+"""Beyond this a value is as good as infinite: sums and squares of it overflow."""
+COMPUTING_SHARE = 0.8
+"""Share of a limit that may be processor time: what computes without end is told from what waits by
+running out of this first."""
 MAX_IN_FLIGHT = 64
 """Calls of one async function that run at the same time."""
 
@@ -38,9 +45,10 @@ class FunctionReward(Reward):
     Args:
         fn: the function.
         bounds: least and greatest value it returns, if known; needed behind a gate, and checked.
-        limit_s: seconds that one call may take. A function that another process can import runs in
-            a worker that is killed; any other in a thread that is left behind, see
-            :mod:`rewardkit._limited`. ``None``: no limit of its own.
+        limit_s: seconds that one call may take; ``None``: as the scoring says, by default without
+            a limit, called here and now. Under a limit, a function that another process can import
+            runs in a worker that is killed, and its process keeps no state for the caller; any
+            other runs in a thread that is left behind, see :mod:`rewardkit._limited`.
         form: ``"single"``, ``"batch"`` or ``"group"`` (called with all completions of one prompt);
             read from the signature if ``None``.
         name: the name of the part when passed to ``Rubric`` without one.
@@ -94,12 +102,16 @@ class FunctionReward(Reward):
         if self.signature.form != "single":
             return self._spread(_timed(lambda: self._call_batch(samples, limit_s)), samples)
         limit = self.limit_s or limit_s
-        hard = _hard_call(self) if self.limit_s is not None else None
         if limit is None:
             return [self._one(*_timed(partial(self._call, s))) for s in samples]
+        hard = _hard_call(self)
         if hard is not None:
-            values = (self.signature.single(s) for s in samples)
-            return [self._one(*_timed(partial(hard, v, limit))) for v in values]
+            from rewardkit.sandbox import usable_cpus
+
+            values = [self.signature.single(s) for s in samples]
+            with ThreadPoolExecutor(min(usable_cpus(), len(values)) or 1) as pool:
+                done = pool.map(lambda v: _timed(partial(hard, v, limit)), values)
+                return [self._one(*result) for result in done]
         calls = [partial(_timed, partial(self._call, s)) for s in samples]
         return [self._one(*_untimed(r, limit)) for r in run_soft(calls, limit)]
 
@@ -155,7 +167,7 @@ class FunctionReward(Reward):
         limit = self.limit_s or limit_s
         if limit is None:
             return self.fn(**values)
-        if self.limit_s is not None and (call := _hard_call(self)) is not None:
+        if (call := _hard_call(self)) is not None:
             return call(values, limit)
         result = run_soft([lambda: self.fn(**values)], limit)[0]
         if isinstance(result, Failed):
@@ -187,7 +199,7 @@ class FunctionReward(Reward):
         if len(values) != len(samples):
             problem = f"returned {len(values)} values for {len(samples)} completions"
             if not isinstance(result, Sequence):
-                problem = f"must return a list of {len(samples)} numbers, got {result!r:.80}"
+                problem = f"must return a list of {len(samples)} numbers, got {_brief(result)}"
             return [Outcome(None, error=RewardError(self.name, problem), seconds=each)] * len(
                 samples
             )
@@ -195,13 +207,12 @@ class FunctionReward(Reward):
 
     def _one(self, result: Any, seconds: float) -> Outcome:
         """The outcome of one value (or of what came instead of it)."""
-        if type(result) is float and math.isfinite(result) and self.bounds is None:
+        if type(result) is float and -MAX_VALUE <= result <= MAX_VALUE and self.bounds is None:
             return Outcome(result, None, seconds)
         if result is None:
             return _unknown("the function returned None", seconds)
         if isinstance(result, Overrun):
-            reason = f"ran past its limit of {result.limit_s:g} s; {result.how}"
-            return _unknown(reason, seconds, rule="limit")
+            return self._overrun(result, seconds)
         if isinstance(result, Failed):
             return self._failed(result, seconds)
         if isinstance(result, Lost):
@@ -212,6 +223,15 @@ class FunctionReward(Reward):
         except ValueError as error:
             return Outcome(None, None, seconds, RewardError(self.name, str(error)))
         return Outcome(value, None, seconds)
+
+    def _overrun(self, overrun: Overrun, seconds: float) -> Outcome:
+        """Abstaining must not pay: a text that makes the function compute past its limit earns the
+        least, where that is known. Where it is not, or only the clock ran out, nobody knows."""
+        reason = f"ran past its limit of {overrun.limit_s:g} s; {overrun.how}"
+        if overrun.computing and self.bounds is not None:
+            least = self.bounds[0] if self.weight >= 0 else self.bounds[1]
+            return Outcome(least, Verdict.incorrect(reason, rule="limit"), seconds)
+        return _unknown(reason, seconds, rule="limit")
 
     def _failed(self, failed: Failed, seconds: float) -> Outcome:
         error = failed.error
@@ -240,13 +260,29 @@ def _unknown(reason: str, seconds: float, rule: str = "function") -> Outcome:
 def _number(value: Any, bounds: tuple[float, float] | None) -> float:
     """A finite float within the bounds. Raises ``ValueError`` saying what was returned instead."""
     if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-        raise ValueError(f"must return a number or None, got {type(value).__name__}: {value!r:.80}")
-    number = float(value)
-    if not math.isfinite(number):
+        raise ValueError(
+            f"must return a number or None, got {type(value).__name__}: {_brief(value)}"
+        )
+    try:
+        number = float(value)
+    except Exception as error:  # a huge int, an array of two, a __float__ that raises
+        problem = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"returned a {type(value).__name__} that is no number: {problem}"
+        ) from None
+    if not math.isfinite(number) or abs(number) > MAX_VALUE:
         raise ValueError(f"returned {number}: a reward must be finite (or None for no verdict)")
     if bounds is not None and not bounds[0] <= number <= bounds[1]:
         raise ValueError(f"returned {number}, outside its bounds {bounds}")
     return number
+
+
+def _brief(value: Any) -> str:
+    """The start of a repr, which may itself be endless or fail."""
+    try:
+        return reprlib.repr(value)[:80]
+    except Exception:
+        return "an object that cannot be shown"
 
 
 def _untimed(result: Any, limit: float) -> tuple[Any, float]:
@@ -272,9 +308,11 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
 
     def call(values: dict[str, Any], limit: float) -> Any:
         try:
-            return shared_pool().call(found, (), values, cpu_s=None, wall_s=limit)
-        except WorkerTimeout:
-            return Overrun(limit, "its worker was killed")
+            return shared_pool().call(
+                found, (), values, cpu_s=COMPUTING_SHARE * limit, wall_s=limit
+            )
+        except WorkerTimeout as error:
+            return Overrun(limit, "its worker was killed", computing=error.limit == "cpu")
         except WorkerFunctionError as error:
             return Failed(error, f"{error.type_name}: {error.message}")
         except WorkerLost as error:

@@ -20,7 +20,8 @@ __all__ = ["OnUnscorable", "Outcome", "Reward", "VerifierReward", "check_finite"
 OnUnscorable = Literal["abstain", "skip"] | float
 """What an unscorable part does to the total: ``"abstain"`` makes the total ``None``; ``"skip"``
 leaves the part out and scales the others up to the same sum of absolute weights; a number is taken
-as the part's value."""
+as the part's value. Whatever the policy, a part that *failed* (it raised, overran, gave NaN) counts
+towards the share of failures that stops a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,11 @@ class Reward(ABC):
         """True if it must see all completions of one prompt at once."""
         return False
 
+    @property
+    def gives_verdicts(self) -> bool:
+        """True if it is paid by verdicts, so that "how many were correct" has a meaning."""
+        return False
+
     def environment(self) -> dict[str, Any]:
         """What the values depend on that no spec holds, such as what a sandbox confines here."""
         return {}
@@ -148,7 +154,7 @@ class VerifierReward(Reward):
         if verdict.status == "correct":
             return self.correct
         if self.partial and verdict.credit is not None:
-            return self.incorrect + verdict.credit * (self.correct - self.incorrect)
+            return self.incorrect + float(verdict.credit) * (self.correct - self.incorrect)
         return self.incorrect
 
     @property
@@ -164,6 +170,10 @@ class VerifierReward(Reward):
     def waits(self) -> bool:
         return self.verifier.blocking or self.verifier.is_async
 
+    @property
+    def gives_verdicts(self) -> bool:
+        return True
+
     def environment(self) -> dict[str, Any]:
         return self.verifier.environment()
 
@@ -175,5 +185,9 @@ class VerifierReward(Reward):
 def check_finite(what: str, value: object) -> None:
     """Raises ``RubricError`` unless the value is a finite number (a bool is none)."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):  # type: ignore[arg-type]
+    try:
+        finite = number and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number that no float can hold
+        finite = False
+    if not finite:
         raise RubricError(f"{what} must be a finite number, got {value!r}")

@@ -25,7 +25,9 @@ class PartScore:
         verdict: the verdict, where a verifier gave one or a function could not.
         seconds: wall time of this part.
         gated_by: name of the closed gate for which the part was not run and got its least value.
-        counted: what went into the total: ``weight * value``, after the part's policy.
+        counted: what went into the total: ``weight * value``, after the part's policy and scaled
+            up where another part was left out (``"skip"``). The total is their sum, unless capped.
+        gives_verdicts: True if the part is paid by verdicts, also where it was gated and has none.
     """
 
     name: str
@@ -35,6 +37,7 @@ class PartScore:
     seconds: float
     gated_by: str | None = None
     counted: float | None = None
+    gives_verdicts: bool = False
 
     @property
     def state(self) -> State:

@@ -12,9 +12,10 @@ import math
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rewardkit.errors import RewardError, RubricError, UsageError
+from rewardkit._total import OnError, failed_part, total_score
+from rewardkit.errors import RewardError, UsageError, must_be_raised, told
 from rewardkit.gate import Gate, is_open
 from rewardkit.rewards import Outcome, Reward
 from rewardkit.sample import Sample
@@ -37,7 +38,9 @@ class Task:
     samples: tuple[Sample, ...]
 
 
-OnError = Literal["raise", "abstain"]
+MAX_THREADS = 32
+"""Parts that wait at the same time, in one call of a rubric."""
+
 Plan = Generator[list[Task], list[list[Outcome]], list[Score]]
 
 
@@ -58,7 +61,7 @@ def plan(
         for task, outcomes in zip(tasks, results, strict=True):
             for row, outcome in zip(task.rows, outcomes, strict=True):
                 table[row][task.part] = _part(task, outcome, on_error)
-    return [_score(rubric, row) for row in table]
+    return [total_score(rubric, row, on_error) for row in table]
 
 
 def drive(plan: Plan, limit_s: float | None) -> list[Score]:
@@ -77,8 +80,7 @@ async def adrive(plan: Plan, limit_s: float | None) -> list[Score]:
     try:
         tasks = next(plan)
         while True:
-            calls = (t.reward.aoutcomes(t.samples, limit_s) for t in tasks)
-            tasks = plan.send(list(await asyncio.gather(*calls)))
+            tasks = plan.send(list(await asyncio.gather(*(_aoutcomes(t, limit_s) for t in tasks))))
     except StopIteration as end:
         scores: list[Score] = end.value
         return scores
@@ -88,13 +90,64 @@ def _run(tasks: list[Task], limit_s: float | None) -> list[list[Outcome]]:
     """Outcomes of tasks that may run side by side: those that wait get threads meanwhile."""
     waiting = [t for t in tasks if t.reward.waits or limit_s is not None]
     if len(tasks) < 2 or not waiting:
-        return [t.reward.outcomes(t.samples, limit_s) for t in tasks]
-    with ThreadPoolExecutor(len(waiting), thread_name_prefix="rewardkit-part") as pool:
-        futures = {id(t): pool.submit(t.reward.outcomes, t.samples, limit_s) for t in waiting}
-        inline = {
-            id(t): t.reward.outcomes(t.samples, limit_s) for t in tasks if id(t) not in futures
-        }
+        return [_outcomes(t, limit_s) for t in tasks]
+    # A rubric with a part by group has a task per group: a thread for each could be thousands.
+    threads = min(len(waiting), MAX_THREADS)
+    with ThreadPoolExecutor(threads, thread_name_prefix="rewardkit-part") as pool:
+        futures = {id(t): pool.submit(_outcomes, t, limit_s) for t in waiting}
+        inline = {id(t): _outcomes(t, limit_s) for t in tasks if id(t) not in futures}
         return [inline[id(t)] if id(t) in inline else futures[id(t)].result() for t in tasks]
+
+
+def _outcomes(task: Task, limit_s: float | None) -> list[Outcome]:
+    """The task's outcomes; a reward that fails as a whole is asked about one sample at a time, so
+    that one text cannot take the scores of the others along."""
+    try:
+        return _one_each(task, task.reward.outcomes(task.samples, limit_s))
+    except Exception as error:
+        if len(task.rows) == 1 or task.reward.needs_group:
+            return _all_failed(task, error)
+        return [o for single in _singles(task, error) for o in _outcomes(single, limit_s)]
+
+
+async def _aoutcomes(task: Task, limit_s: float | None) -> list[Outcome]:
+    """:func:`_outcomes` for async code."""
+    try:
+        return _one_each(task, await task.reward.aoutcomes(task.samples, limit_s))
+    except Exception as error:
+        if len(task.rows) == 1 or task.reward.needs_group:
+            return _all_failed(task, error)
+        return [o for single in _singles(task, error) for o in await _aoutcomes(single, limit_s)]
+
+
+def _one_each(task: Task, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes, if they are one per sample. Raises ``TypeError`` or ``ValueError``."""
+    found = list(outcomes)
+    if len(found) != len(task.rows):
+        raise ValueError(f"{len(found)} outcomes for {len(task.rows)} samples")
+    if not all(isinstance(outcome, Outcome) for outcome in found):
+        raise TypeError("its outcomes must be of the class Outcome")
+    return found
+
+
+def _singles(task: Task, error: Exception) -> list[Task]:
+    """The task, cut into one for each sample. Raises what is the caller's to mend."""
+    if must_be_raised(error):
+        raise error
+    pairs = zip(task.rows, task.samples, strict=True)
+    return [Task(task.part, task.reward, (row,), (sample,)) for row, sample in pairs]
+
+
+def _all_failed(task: Task, error: Exception) -> list[Outcome]:
+    """Raises the error if it is the caller's to mend."""
+    if must_be_raised(error):
+        raise error
+    problem = (
+        error if isinstance(error, RewardError) else RewardError(task.part, f"raised {told(error)}")
+    )
+    if problem is not error:
+        problem.__cause__ = error
+    return [Outcome(None, error=problem)] * len(task.rows)
 
 
 def _check(rubric: Rubric, samples: Sequence[Sample], group_ids: Sequence[Any] | None) -> None:
@@ -118,12 +171,16 @@ def _admit(done: dict[str, PartScore], name: str, reward: Reward, gates: list[Ga
         if opener.value is None and opener.gated_by is None:
             reason = f"gate {gate.on!r} could not be judged"
             verdict = Verdict.unscorable(reason, fault=opener.fault or "verifier", rule="gate")
-            done[name] = PartScore(name, None, reward.weight, verdict, 0.0)
+            done[name] = PartScore(
+                name, None, reward.weight, verdict, 0.0, gives_verdicts=reward.gives_verdicts
+            )
             return False
         if not is_open(gate, opener):
             low, high = reward.range or (0.0, 0.0)
             least = low if reward.weight >= 0 else high
-            done[name] = PartScore(name, least, reward.weight, None, 0.0, gated_by=gate.on)
+            done[name] = PartScore(
+                name, least, reward.weight, None, 0.0, gate.on, None, reward.gives_verdicts
+            )
             return False
     return True
 
@@ -149,68 +206,33 @@ def _split(
 
 
 def _part(task: Task, outcome: Outcome, on_error: OnError) -> PartScore:
-    error = outcome.error
-    if error is None:
+    """What a part came to. Every outcome passes here, so this is where it is looked at."""
+    reward, error = task.reward, outcome.error
+    value, problem = (None, error.problem) if error is not None else _value(outcome)
+    if problem is None:
+        verdict = outcome.verdict
+        if value is None and verdict is None:
+            verdict = Verdict.unscorable("it gave no value", fault="verifier", rule="function")
         return PartScore(
-            task.part, outcome.value, task.reward.weight, outcome.verdict, outcome.seconds
-        )
+            task.part, value, reward.weight, verdict, outcome.seconds,
+            gives_verdicts=reward.gives_verdicts,
+        )  # fmt: skip
     if on_error == "raise":
-        raise RewardError(task.part, error.problem) from error.__cause__
-    reason = f"the reward {error.problem}"
-    verdict = Verdict.unscorable(reason, fault="verifier", rule="function error")
-    return PartScore(task.part, None, task.reward.weight, verdict, outcome.seconds)
+        raise RewardError(task.part, problem) from (error.__cause__ if error else None)
+    return failed_part(task.part, reward, f"the reward {problem}", outcome.seconds)
 
 
-def _score(rubric: Rubric, done: dict[str, PartScore]) -> Score:
-    """The total by the policies: this is the one place where values become a sum."""
-    parts: dict[str, PartScore] = {}
-    notes: list[str] = []
-    total, kept, lost, known = 0.0, 0.0, 0.0, True
-    for name, reward in rubric.parts.items():
-        part = done[name]
-        value = part.value
-        if value is None and reward.weight and isinstance(reward.unscorable, int | float):
-            value = float(reward.unscorable)
-            notes.append(f"{name} could not be judged and counts as {value:g}, by its policy")
-        if value is not None:
-            counted = reward.weight * value
-            total += counted
-            kept += abs(reward.weight)
-            part = _counted(part, counted)
-        elif reward.weight and reward.unscorable == "skip":
-            lost += abs(reward.weight)
-            notes.append(f"{name} could not be judged and is left out, by its policy")
-        elif reward.weight:
-            known = False
-            notes.append(f"no total: {name} could not be judged: {part.why}")
-        parts[name] = part
-    if lost and kept:
-        total *= (kept + lost) / kept
-    elif lost:
-        known = False
-        notes.append("no total: every part that counts was left out")
-    total, known = _gated_total(rubric, done, total, known, notes)
-    if known and not math.isfinite(total):
-        raise RubricError(f"the total is {total}: the weights or values are too large")
-    return Score(total if known else None, parts, rubric.fingerprint, tuple(notes))
-
-
-def _gated_total(
-    rubric: Rubric, done: dict[str, PartScore], total: float, known: bool, notes: list[str]
-) -> tuple[float, bool]:
-    """Caps, and gates that could not be judged."""
-    for gate in rubric.gates:
-        opener = done[gate.on]
-        if opener.state == "unscorable":
-            known = False
-            notes.append(f"no total: gate {gate.on!r} could not be judged")
-        elif gate.cap is not None and total > gate.cap and not is_open(gate, opener):
-            total = gate.cap
-            notes.append(f"capped at {gate.cap:g}: gate {gate.on!r} is closed")
-    return total, known
-
-
-def _counted(part: PartScore, counted: float) -> PartScore:
-    return PartScore(
-        part.name, part.value, part.weight, part.verdict, part.seconds, part.gated_by, counted
-    )
+def _value(outcome: Outcome) -> tuple[float | None, str | None]:
+    """The value as a finite float, or in words why it is none."""
+    value, verdict = outcome.value, outcome.verdict
+    if value is None:
+        return None, None
+    if verdict is not None and verdict.status == "unscorable":
+        return None, f"gave {value!r:.40} beside an unscorable verdict"
+    try:
+        number = float(value)
+    except Exception as error:
+        return None, f"gave no number but {type(value).__name__}: {told(error)}"
+    if not math.isfinite(number):
+        return None, f"came to {number}: a reward must be finite"
+    return number, None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from rewardkit.errors import UsageError
@@ -125,6 +125,6 @@ def _contradiction(verdict: Verdict) -> str | None:
         return "only an unscorable verdict has a fault"
     if status == "correct":
         return None if credit == 1.0 else "correct has credit 1.0"
-    if credit is None or (math.isfinite(credit) and 0.0 <= credit < 1.0):
+    if credit is None or (isinstance(credit, Real) and 0.0 <= credit < 1.0):
         return None
     return "incorrect has a credit in [0, 1) or none"

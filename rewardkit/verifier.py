@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -14,7 +15,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from rewardkit._running import run_sync
-from rewardkit.errors import RewardKitError, UsageError
+from rewardkit.errors import UsageError, must_be_raised, told
 from rewardkit.rewards import OnUnscorable, VerifierReward
 from rewardkit.sample import Column, Sample
 from rewardkit.verdict import Verdict
@@ -73,15 +74,17 @@ class Verifier:
     def verify(self, sample: Sample) -> Verdict:
         """Judge one sample.
 
-        A defect of the verifier itself comes back as ``unscorable`` (fault ``"verifier"``), so
-        that it never looks like a wrong answer; errors of rewardkit's own tree (a missing column,
-        a missing extra) are raised.
+        A defect of the verifier itself (it raises, builds an impossible verdict, returns none)
+        comes back as ``unscorable`` (fault ``"verifier"``, rule ``"verifier error"``), so that it
+        never looks like a wrong answer and no judged text can stop a run by it.
+
+        Raises:
+            MissingColumnError, MissingExtraError, SandboxUnavailable: what every row would meet
+                again, and no judged text causes.
         """
         start = perf_counter()
         try:
-            verdict = self._verify(sample)
-        except RewardKitError:
-            raise
+            verdict = _checked(self._verify(sample))
         except Exception as error:
             verdict = _broken(error)
         return self._stamp(verdict, start)
@@ -96,9 +99,7 @@ class Verifier:
             )
         start = perf_counter()
         try:
-            verdict = await self._averify(sample)
-        except RewardKitError:
-            raise
+            verdict = _checked(await self._averify(sample))
         except Exception as error:
             verdict = _broken(error)
         return self._stamp(verdict, start)
@@ -163,9 +164,19 @@ class Verifier:
         return value
 
 
+def _checked(verdict: object) -> Verdict:
+    """What a verifier returned, if it is a verdict. Raises ``TypeError``."""
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"it returned no Verdict but {type(verdict).__name__}")
+    return verdict
+
+
 def _broken(error: Exception) -> Verdict:
-    reason = f"the verifier failed: {type(error).__name__}: {error}"
-    return Verdict.unscorable(reason[:500], fault="verifier", rule="verifier error")
+    """The verdict on a verifier that failed. Raises the error again if it is the caller's."""
+    if must_be_raised(error):
+        raise error
+    reason = f"the verifier failed: {told(error)}"
+    return Verdict.unscorable(reason, fault="verifier", rule="verifier error")
 
 
 def _explained(init: Callable[..., None]) -> Callable[..., None]:
@@ -181,6 +192,11 @@ def _explained(init: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
+# A plain repr would build the whole text of what was given, however large, to show 80 characters.
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+
+
 def explain_validation(error: ValidationError, what: str) -> str:
     """One line per mistake: where, what was expected, what was got."""
     lines = []
@@ -190,5 +206,5 @@ def explain_validation(error: ValidationError, what: str) -> str:
         if isinstance(inner, UsageError):  # a part that has already explained itself
             lines.append(f"{what}: {where}: {inner}")
             continue
-        lines.append(f"{what}: {where}: {item['msg']}, got {item.get('input')!r:.80}")
+        lines.append(f"{what}: {where}: {item['msg']}, got {_BRIEF.repr(item.get('input')):.80}")
     return "\n".join(lines)

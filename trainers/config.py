@@ -11,6 +11,17 @@ from rewardkit.errors import ConfigError
 
 __all__ = ["GRPOConfig", "LoraSettings"]
 
+Scheduler = Literal[
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+]
+Dtype = Literal["float32", "bfloat16", "auto"]
+"""float16 is not among them: without loss scaling its gradients underflow."""
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
 
 
@@ -41,7 +52,7 @@ class GRPOConfig(Strict):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     rollout_batch_size: int | None = Field(default=None, ge=1)
-    """Completions generated at a time; ``None``: the whole generation at once."""
+    """Completions generated at a time, in evaluation too; ``None``: as many as one generation."""
 
     # batches
     per_device_train_batch_size: int = Field(default=8, ge=1)
@@ -74,7 +85,7 @@ class GRPOConfig(Strict):
 
     # optimizer
     learning_rate: float = Field(default=1e-6, gt=0)
-    lr_scheduler_type: str = "linear"
+    lr_scheduler_type: Scheduler = "linear"
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -96,8 +107,9 @@ class GRPOConfig(Strict):
     """Optimizer steps between checkpoints; 0: only the last."""
     save_total_limit: int | None = Field(default=2, ge=1)
     eval_steps: int | None = Field(default=None, ge=1)
-    reward_timeout_s: float | None = Field(default=60.0, gt=0)
-    """Seconds for one call of a reward function without a limit of its own."""
+    reward_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds for one call of a reward function without a limit of its own; see ``limit_s`` of
+    :class:`rewardkit.FunctionReward` for where it then runs. ``None``: as in a plain loop."""
     max_error_frac: float = Field(default=0.05, ge=0, le=1)
     """Share of a batch whose rewards may fail (raise, NaN, overrun) before the run stops."""
     max_unscorable_frac: float = Field(default=0.5, ge=0, le=1)
@@ -111,6 +123,10 @@ class GRPOConfig(Strict):
                 f"{self.generation_batch_size} completions, which must be a multiple of "
                 f"num_generations = {self.num_generations}"
             )
+        if self.max_steps == 0:
+            raise ValueError("max_steps is a number of steps, or -1 for num_train_epochs")
+        if self.ref_refresh_every and not self.beta:
+            raise ValueError("ref_refresh_every has no effect where beta = 0 asks for no reference")
         if self.micro_batches % self.gradient_accumulation_steps:
             raise ValueError(
                 f"steps_per_generation = {self.micro_batches} must be a multiple of "

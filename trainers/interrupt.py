@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -19,9 +19,8 @@ class GracefulStop:
     lets nobody handle signals, this does nothing.
     """
 
-    def __init__(self, on_first: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.asked = False
-        self._on_first = on_first
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -42,4 +41,5 @@ class GracefulStop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._on_first()
+        # Not print: the main thread may be in the middle of one.
+        os.write(2, b"stopping after this step; press Ctrl-C again to stop at once\n")

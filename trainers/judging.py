@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
-
-import torch
 
 from rewardkit.rubric import Rubric
 from rewardkit.score import Score
@@ -48,17 +46,17 @@ def assign_advantages(items: Sequence[Completion], config: GRPOConfig) -> None:
 
 
 def reward_metrics(items: Sequence[Completion]) -> Metrics:
-    """Spread of the totals within groups, and lengths, under TRL's names."""
+    """Spread of the totals over the batch, groups without any, and lengths, under TRL's names."""
     groups: dict[int, list[float]] = {}
     for item in items:
         if item.total is not None:
             groups.setdefault(item.group, []).append(item.total)
-    spreads = [float(torch.tensor(g).std()) if len(g) > 1 else 0.0 for g in groups.values()]
+    totals = [total for group in groups.values() for total in group]
     flat = [len(set(g)) < 2 for g in groups.values()]
     lengths = [len(item.ids) for item in items]
     ended = [len(item.ids) for item in items if not item.truncated] or [0]
     return {
-        "reward_std": fmean(spreads) if spreads else None,
+        "reward_std": stdev(totals) if len(totals) > 1 else None,
         "frac_reward_zero_std": fmean(flat) if flat else None,
         "completions/mean_length": fmean(lengths),
         "completions/min_length": min(lengths),

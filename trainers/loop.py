@@ -11,17 +11,16 @@ from typing import Any
 import torch
 from transformers import get_scheduler
 
-from rewardkit.errors import DataError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import state
-from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.evaluate import evaluate
 from rewardkit.trainers.interrupt import GracefulStop
 from rewardkit.trainers.judging import assign_advantages, judge, reward_metrics
-from rewardkit.trainers.model import Policy
+from rewardkit.trainers.model import Policy, as_policy
 from rewardkit.trainers.progress import Display
-from rewardkit.trainers.prompts import PromptStream, check_data, encode_prompt
+from rewardkit.trainers.prompts import PromptStream, check_data, check_lengths, encode_prompt
 from rewardkit.trainers.result import TrainResult
 from rewardkit.trainers.rollout.batch import Completion, Rollouts
 from rewardkit.trainers.rollout.generate import Request, generate
@@ -60,7 +59,7 @@ class GRPOTrainer:
         *,
         eval_data: Sequence[Mapping[str, Any]] | None = None,
         lora: LoraSettings | None = None,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         output_dir: str | Path | None = None,
         resume: bool = False,
         quiet: bool = False,
@@ -71,11 +70,12 @@ class GRPOTrainer:
         check_data(rubric, self.rows, self.eval_rows)
         self.total_steps = self.config.total_steps(len(self.rows))
         torch.manual_seed(self.config.seed)
-        self.policy = (
-            model
-            if isinstance(model, Policy)
-            else Policy.load(str(model), dtype=dtype, lora=lora, config=self.config)
-        )
+        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+        self.policy = as_policy(model, dtype, lora, self.config)
+        self.policy.model.train()
+        room = (self.policy.context_length, self.config.max_completion_length)
+        for rows in (self.rows, self.eval_rows):
+            check_lengths(rows, self.policy.tokenizer, *room)
         self.stream = PromptStream(
             len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset
         )
@@ -87,7 +87,6 @@ class GRPOTrainer:
             num_training_steps=self.total_steps,
         )
         self.display = Display(list(rubric.parts), quiet=quiet)
-        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
         self.progress = state.Progress()
         self.history: list[dict[str, Any]] = []
         self._shown = -1
@@ -102,7 +101,7 @@ class GRPOTrainer:
         """
         status = "stopped"
         try:
-            with GracefulStop(self._say_stopping) as stop:
+            with GracefulStop() as stop:
                 if self.progress.step == 0:
                     self._evaluate()
                 while self.progress.step < self.total_steps:
@@ -110,8 +109,7 @@ class GRPOTrainer:
                     if stop.asked:
                         self._save()
                         raise KeyboardInterrupt
-            if self.history and self.eval_rows and self.history[-1].get("kind") != "eval":
-                self._evaluate()
+            self._evaluate()
             self._save()
             status = "finished"
         except Exception:
@@ -122,9 +120,6 @@ class GRPOTrainer:
                 self.folder.finish(status, steps=self.progress.step)
         path = None if self.folder is None else self.folder.path
         return TrainResult(self.progress.step, self.history, path)
-
-    def _say_stopping(self) -> None:
-        self.display.say("stopping after this step; press Ctrl-C again to stop at once")
 
     def _step(self) -> None:
         """One optimizer step, with a new generation first where the last one is used up."""
@@ -185,28 +180,16 @@ class GRPOTrainer:
         start = self.progress.generations * config.prompts_per_generation
         requests = []
         for offset, row in enumerate(self.stream.rows(start, config.prompts_per_generation)):
-            ids = self._encoded(row)
+            ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
             requests += [
                 Request(start + offset, row, k, ids) for k in range(config.num_generations)
             ]
         return requests
 
-    def _encoded(self, row: int) -> list[int]:
-        """The prompt's token ids. Raises ``DataError`` if no completion could follow it."""
-        ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
-        longest = self.policy.context_length
-        if not ids:
-            raise DataError(f"the prompt of row {row} has no tokens")
-        if longest is not None and len(ids) + self.config.max_completion_length > longest:
-            raise DataError(
-                f"the prompt of row {row} has {len(ids)} tokens; with max_completion_length="
-                f"{self.config.max_completion_length} that is more than the {longest} that the "
-                f"model can hold: leave the row out, or lower max_completion_length"
-            )
-        return ids
-
     def _evaluate(self) -> None:
-        if self.eval_rows:
+        """Evaluate, unless that was done after this step already (also before a resume)."""
+        done = any(r["kind"] == "eval" and r["step"] == self.progress.step for r in self.history)
+        if self.eval_rows and not done:
             metrics = evaluate(self.policy, self.rubric, self.eval_rows, self.config)
             self._log("eval", metrics)
             self.display.evaluation(self.progress.step, metrics)
@@ -225,7 +208,19 @@ class GRPOTrainer:
         if self.folder is not None:
             keep = self.config.save_total_limit
             where = (self.policy, self.optimizer, self.scheduler, self.progress)
-            state.save(self.folder.checkpoints, *where, keep)
+            config = self.config.model_dump(mode="json")
+            state.save(self.folder.checkpoints, *where, config, keep)
+
+    def _restore(self, folder: RunFolder, config: dict[str, Any]) -> None:
+        """Go on from the newest checkpoint, or from the beginning if there is none yet."""
+        found = state.latest(folder.checkpoints)
+        folder.rewind(-1 if found is None else int(found.name.removeprefix("step_")))
+        self.history = folder.lines()
+        if found is not None:
+            where = (self.policy, self.optimizer, self.scheduler)
+            self.progress = state.restore(found, *where, config)
+        folder.update(status="running", resumed_at=self.progress.step)
+        self.display.say(f"resumed at step {self.progress.step} from {found or 'the beginning'}")
 
     def _open_folder(
         self,
@@ -237,24 +232,24 @@ class GRPOTrainer:
         own = {"grpo": self.config.model_dump(mode="json")}
         if resume:
             folder.check_rubric(self.rubric)
-        found = state.latest(folder.checkpoints) if resume else None
-        if found is not None:
-            self.progress = state.restore(found, self.policy, self.optimizer, self.scheduler)
-            folder.rewind(self.progress.step)
-            folder.update(status="running", resumed_at=self.progress.step)
-            self.display.say(f"resumed at step {self.progress.step} from {found}")
+            self._restore(folder, own["grpo"])
             return
         facts = {"rows": len(self.rows), "eval_rows": len(self.eval_rows)}
         folder.begin(describe or own, self.rubric, backend="builtin", model=model, **facts)
 
 
 def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:
+    """AdamW; as in ``transformers``, biases and norms do not decay."""
+    parameters = policy.trainable()
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(
-        policy.trainable(),
+        [group for group in groups if group["params"]],
         lr=config.learning_rate,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        weight_decay=config.weight_decay,
     )
 
 

@@ -7,17 +7,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from rewardkit.errors import ConfigError, RewardKitWarning
-from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.head import Head
 
-__all__ = ["Policy", "load_model", "load_tokenizer", "lora_config", "quiet"]
+__all__ = ["Policy", "as_policy", "load_model", "load_tokenizer", "lora_config", "quiet"]
 
 
 def load_tokenizer(source: str) -> Any:
@@ -34,7 +34,7 @@ def load_tokenizer(source: str) -> Any:
     return tokenizer
 
 
-def load_model(source: str, dtype: str) -> Any:
+def load_model(source: str, dtype: Dtype) -> Any:
     """A causal language model from a folder or hub name. Raises ``ConfigError``."""
     _must_exist(source)
     try:
@@ -85,7 +85,7 @@ class Policy:
         cls,
         source: str,
         *,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         lora: LoraSettings | None = None,
         config: GRPOConfig | None = None,
     ) -> Policy:
@@ -95,6 +95,7 @@ class Policy:
             ConfigError: if the folder is not there or holds no model of a known kind.
         """
         config = config or GRPOConfig()
+        _check_loading(dtype, lora, config)
         tokenizer = load_tokenizer(source)
         model = load_model(source, dtype)
         if lora is not None:
@@ -120,6 +121,11 @@ class Policy:
         own = self.base.generation_config.eos_token_id
         ids = set(own if isinstance(own, list) else [own]) | {self.tokenizer.eos_token_id}
         return tuple(sorted(i for i in ids if i is not None))
+
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether :meth:`as_reference` works."""
+        return self.has_adapter or self._reference is not None
 
     @property
     def context_length(self) -> int | None:
@@ -190,6 +196,37 @@ class Policy:
         self.tokenizer.save_pretrained(str(folder))
 
 
+def as_policy(
+    model: str | Path | Policy, dtype: Dtype, lora: LoraSettings | None, config: GRPOConfig
+) -> Policy:
+    """The policy to train: loaded, or the one given, whose present weights are the reference."""
+    if not isinstance(model, Policy):
+        return Policy.load(str(model), dtype=dtype, lora=lora, config=config)
+    if lora is not None or dtype != "float32":
+        raise ConfigError("a ready Policy has its weights and adapters: leave lora and dtype out")
+    if config.beta:
+        if not model.keeps_reference:
+            raise ConfigError(
+                "beta > 0 needs a reference: make the Policy with keep_reference=True"
+            )
+        model.refresh_reference()  # it may have been warmed up since it was loaded
+    return model
+
+
+def _check_loading(dtype: str, lora: LoraSettings | None, config: GRPOConfig) -> None:
+    if dtype not in get_args(Dtype):
+        raise ConfigError(f"dtype must be one of {', '.join(get_args(Dtype))}, got {dtype!r}")
+    if lora is not None and lora.lora_dropout and config.disable_dropout:
+        raise ConfigError("lora_dropout has no effect unless disable_dropout is false")
+    if dtype == "bfloat16" and lora is None:
+        warnings.warn(
+            "full weights in bfloat16 hardly move at small learning rates, which round away: use "
+            "dtype='float32' with bf16=True, or adapters",
+            RewardKitWarning,
+            stacklevel=3,
+        )
+
+
 def _must_exist(source: str) -> None:
     """A path that looks like one must be there, rather than be asked of a hub."""
     path = Path(source)
@@ -242,6 +279,10 @@ def _disable_dropout(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+        # Attention applies it as a function, with the rate as an attribute.
+        for name, value in vars(module).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def _frozen_copy(model: Any) -> Any:

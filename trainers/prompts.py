@@ -14,6 +14,7 @@ __all__ = [
     "PromptStream",
     "as_completion",
     "check_data",
+    "check_lengths",
     "encode_prompt",
     "to_sample",
 ]
@@ -77,6 +78,25 @@ def check_data(
         _check_rows(eval_rows, "the evaluation data")
     for row in (*rows, *eval_rows):
         rubric.check_columns({*row, "completion_ids"})
+
+
+def check_lengths(
+    rows: Sequence[Mapping[str, Any]], tokenizer: Any, longest: int | None, room: int
+) -> None:
+    """Raises ``DataError`` for a prompt after which a completion of ``room`` tokens would not fit.
+
+    Found before anything is generated, and not in the middle of a run.
+    """
+    for index, row in enumerate(rows):
+        tokens = len(encode_prompt(tokenizer, row["prompt"]))
+        if not tokens:
+            raise DataError(f"the prompt of row {index} has no tokens")
+        if longest is not None and tokens + room > longest:
+            raise DataError(
+                f"the prompt of row {index} has {tokens} tokens; with max_completion_length={room} "
+                f"that is more than the {longest} that the model can hold: leave the row out, or "
+                f"lower max_completion_length"
+            )
 
 
 class PromptStream:

@@ -11,7 +11,7 @@ from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import ConfigError, SpecError
 from rewardkit.rubric import Rubric
 from rewardkit.spec import read_data
-from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.result import Trainer, TrainResult
 
 __all__ = ["RunConfig", "make_trainer", "train", "train_command"]
@@ -40,7 +40,7 @@ class RunConfig(Strict):
     output_dir: str
     eval_data: DataConfig | None = None
     backend: Backend = "builtin"
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    dtype: Dtype = "float32"
     lora: LoraSettings | None = None
     grpo: GRPOConfig = GRPOConfig()
 

@@ -124,6 +124,12 @@ class RunFolder:
                 # Judged text may hold lone surrogates, which UTF-8 has no bytes for; ASCII does.
                 out.write(json.dumps(record, default=repr) + "\n")
 
+    def lines(self) -> list[dict[str, Any]]:
+        """What has been logged so far."""
+        path = self.path / "metrics.jsonl"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
     def rewind(self, step: int) -> None:
         """Drop what was logged after ``step``: a resumed run writes it again."""
         path = self.path / "metrics.jsonl"

@@ -18,6 +18,14 @@ from rewardkit.trainers.rollout.batch import Rollouts
 __all__ = ["Progress", "latest", "restore", "save"]
 
 
+_MAY_CHANGE = frozenset({
+    "max_steps", "num_train_epochs", "save_steps", "save_total_limit", "eval_steps",
+    "logging_steps", "reward_timeout_s", "max_error_frac", "max_unscorable_frac",
+    "rollout_batch_size", "head_budget_mib",
+})  # fmt: skip
+"""Keys that may change when a run goes on: how long, how often, and what bears on no result."""
+
+
 @dataclass(slots=True)
 class Progress:
     """Where a run stands.
@@ -39,6 +47,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
     progress: Progress,
+    config: dict[str, Any],
     keep: int | None,
 ) -> Path:
     """Write ``folder/step_N`` in one move, then prune all but the last ``keep`` checkpoints.
@@ -47,8 +56,11 @@ def save(
     disk or a kill in between leaves no half checkpoint under a name that :func:`latest` finds.
     """
     final = folder / f"step_{progress.step:08d}"
+    if (final / "progress.json").is_file():
+        return final  # replacing it would leave a moment without any
+    for left in folder.glob(".step_*.tmp"):  # of a run that was killed while it saved
+        shutil.rmtree(left)
     temporary = folder / f".{final.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     policy.save(temporary)
     trained = {n: p.detach().cpu() for n, p in policy.model.named_parameters() if p.requires_grad}
@@ -62,11 +74,10 @@ def save(
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     torch.save(state, temporary / "trainer.pt")
-    facts = {"step": progress.step, "generations": progress.generations}
+    facts = {"step": progress.step, "generations": progress.generations, "config": config}
     (temporary / "progress.json").write_text(json.dumps(facts), encoding="utf-8")
     for path in temporary.iterdir():
         _flush(path)
-    shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
     _flush(folder)
     for old in _all(folder)[: -keep if keep else None] if keep else []:
@@ -81,17 +92,25 @@ def latest(folder: Path) -> Path | None:
 
 
 def restore(
-    path: Path, policy: Policy, optimizer: torch.optim.Optimizer, scheduler: Any
+    path: Path,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
+    config: dict[str, Any],
 ) -> Progress:
     """Put back what :func:`save` wrote.
 
     Raises:
-        ConfigError: if the checkpoint is of another model.
+        ConfigError: if the checkpoint is of another model, or of another configuration in a key
+            that would make the rest of the run another one.
     """
+    facts = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+    _check_config(facts["config"], config, path)
     # weights_only: a checkpoint is data, and loading one must not be able to run code.
     state = torch.load(path / "trainer.pt", map_location=policy.device, weights_only=True)
     parameters = {n: p for n, p in policy.model.named_parameters() if p.requires_grad}
-    if parameters.keys() != state["parameters"].keys():
+    saved = {name: value.shape for name, value in state["parameters"].items()}
+    if {name: p.shape for name, p in parameters.items()} != saved:
         raise ConfigError(f"the checkpoint {path} is of another model or other adapters")
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -102,9 +121,18 @@ def restore(
     torch.set_rng_state(state["torch_rng"].cpu())
     if state["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
-    facts = json.loads((path / "progress.json").read_text(encoding="utf-8"))
     rollouts = None if state["rollouts"] is None else Rollouts.from_state(state["rollouts"])
     return Progress(facts["step"], facts["generations"], rollouts)
+
+
+def _check_config(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    keys = [k for k in {**before, **now} if k not in _MAY_CHANGE and before.get(k) != now.get(k)]
+    if keys:
+        changes = "\n".join(f"  {key}: {before.get(key)!r} -> {now.get(key)!r}" for key in keys)
+        raise ConfigError(
+            f"the configuration is not that of the checkpoint {path}:\n{changes}\nPut it back, or "
+            f"begin a new run from the checkpoint as its model"
+        )
 
 
 def _all(folder: Path) -> list[Path]:

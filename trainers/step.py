@@ -148,8 +148,8 @@ def optimizer_step(
     norm = float(torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm))
     if not (math.isfinite(loss_value) and math.isfinite(norm)):
         raise RewardKitError(
-            f"loss {loss_value} or gradient norm {norm} is not finite; the weights were not "
-            f"changed. Lower the learning rate, or look for NaN in the model"
+            f"loss {loss_value} or gradient norm {norm} is not finite; this step changed no "
+            f"weight. Lower the learning rate, or look for NaN in the model"
         )
     rate = scheduler.get_last_lr()[0]
     optimizer.step()
@@ -175,7 +175,7 @@ def _micro_loss(
     high = (ratio > 1 + config.clip[1]) & (advantage > 0)
     sums.tokens += flat.logp.numel()
     if config.beta:
-        kl = k3(flat.logp, _noted([c.ref_logps for c in batch], flat.logp))
+        kl = k3(flat.logp, _noted([c.ref_logps for c in batch], flat.logp, needed="reference"))
         if config.use_bias_correction_kl:
             kl = kl * ratio
         per_token = per_token + config.beta * kl
@@ -185,9 +185,13 @@ def _micro_loss(
     return aggregate(per_token, flat.rows, flat.lengths, config.loss_type, denominators)
 
 
-def _noted(noted: Sequence[torch.Tensor | None], now: torch.Tensor) -> torch.Tensor:
+def _noted(
+    noted: Sequence[torch.Tensor | None], now: torch.Tensor, needed: str = ""
+) -> torch.Tensor:
     """What was noted at the rollout; the values of now where the policy has not moved since."""
     known = [value for value in noted if value is not None]
     if len(known) < len(noted):
+        if needed:
+            raise RewardKitError(f"these completions carry no {needed} log-probabilities")
         return now.detach()
     return torch.cat(known).to(device=now.device, dtype=now.dtype)

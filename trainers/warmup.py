@@ -17,7 +17,7 @@ from transformers import get_scheduler
 from rewardkit._strict import Strict
 from rewardkit.errors import DataError
 from rewardkit.sample import last_text
-from rewardkit.trainers.config import GRPOConfig
+from rewardkit.trainers.config import GRPOConfig, Scheduler
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.batch import Completion
@@ -32,7 +32,7 @@ class WarmupConfig(Strict):
     max_steps: int = Field(default=100, ge=1)
     per_device_train_batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
-    lr_scheduler_type: str = "linear"
+    lr_scheduler_type: Scheduler = "linear"
     warmup_steps: int = Field(default=10, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)

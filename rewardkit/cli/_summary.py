@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from rewardkit._escape import one_line
+from rewardkit.metrics import CorrectShare, mean
 from rewardkit.rubric import Rubric
 from rewardkit.score import PartScore, Score
 
@@ -17,8 +18,7 @@ class _Part:
     """Counts of one part."""
 
     values: list[float] = field(default_factory=list)
-    correct: int = 0
-    judged: int = 0
+    correct: CorrectShare = field(default_factory=CorrectShare)
     unscorable: int = 0
     gated: int = 0
 
@@ -27,9 +27,7 @@ class _Part:
         self.gated += part.state == "gated"
         if part.value is not None:
             self.values.append(part.value)
-        if part.verdict is not None and part.verdict.status != "unscorable":
-            self.judged += 1
-            self.correct += part.verdict.status == "correct"
+        self.correct.add(part)
 
 
 class Tally:
@@ -74,7 +72,8 @@ class Tally:
         return max(4, *(len(name) for name in self._parts))
 
     def _line(self, name: str, part: _Part) -> str:
-        share = f"{100 * part.correct / part.judged:.1f}%" if part.judged else "-"
+        correct = part.correct.value
+        share = "-" if correct is None else f"{100 * correct:.1f}%"
         return (
             f"{name:<{self._width}}  {_mean(part.values):>9}  {share:>8}  {part.gated:>6}  "
             f"{part.unscorable}"
@@ -85,4 +84,5 @@ class Tally:
 
 
 def _mean(values: list[float]) -> str:
-    return f"{sum(values) / len(values):+.4g}" if values else "none"
+    found = mean(values)
+    return "none" if found is None else f"{found:+.4g}"

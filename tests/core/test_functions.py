@@ -26,7 +26,7 @@ from rewardkit import (
     UsageError,
     reward,
 )
-from rewardkit._limited import MAX_ABANDONED, abandoned_threads
+from rewardkit._limited import abandoned_threads
 
 
 def by_name(completion: str, answer: str, level: int = 1) -> float:
@@ -57,6 +57,11 @@ async def asynchronous_batch(completions: list[str]) -> list[float]:
 class Callable_:
     def __call__(self, completion: str) -> float:
         return 3.0
+
+
+class Raises:
+    def __float__(self) -> float:
+        raise KeyError("no number")
 
 
 def sleepy(completion: str) -> float:
@@ -129,7 +134,9 @@ def test_none_is_no_verdict_and_not_zero() -> None:
     assert score["part"].why == "the function returned None"
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, "1.0", [1.0], {}, object()])
+@pytest.mark.parametrize(
+    "bad", [math.nan, math.inf, "1.0", [1.0], {}, object(), 10**400, 1e300, Raises()]
+)
 def test_what_is_not_a_finite_number_is_an_error_and_abstains_in_training(bad: Any) -> None:
     rubric = Rubric(part=lambda completion: bad)
     with pytest.raises(RewardError, match="reward 'part' (returned|must return)"):
@@ -274,13 +281,32 @@ def test_any_other_function_is_left_behind_at_its_limit_and_counted() -> None:
     assert abandoned_threads() == before + 1
 
 
-def test_a_function_that_always_hangs_is_given_up_for_the_batch() -> None:
-    rubric = Rubric(part=FunctionReward(lambda completion: time.sleep(60), limit_s=0.1))
+def test_many_that_hang_cost_little_more_than_one_and_lose_no_other_score() -> None:
+    def some_hang(completion: str) -> float:
+        time.sleep(60 if int(completion) % 3 else 0)
+        return 1.0
+
+    rubric = Rubric(part=FunctionReward(some_hang, limit_s=0.5))
     start = time.monotonic()
-    scores = rubric.score_many([Sample(completion=str(i)) for i in range(50)])
-    assert all(s.total is None for s in scores)
-    assert "not called" in scores[MAX_ABANDONED]["part"].why
-    assert time.monotonic() - start < 10
+    scores = rubric.score_many([Sample(completion=str(i)) for i in range(40)])
+    assert [s.total for s in scores] == [None if i % 3 else 1.0 for i in range(40)]
+    assert time.monotonic() - start < 20
+
+
+def test_a_process_full_of_hanging_threads_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewardkit import _limited
+
+    monkeypatch.setattr(_limited, "MAX_ABANDONED", abandoned_threads())
+    rubric = Rubric(part=FunctionReward(lambda completion: 1.0, limit_s=5.0))
+    assert "not called" in rubric.score(completion="x")["part"].why
+
+
+def test_a_text_that_makes_a_function_compute_too_long_earns_the_least_and_no_abstention() -> None:
+    rubric = Rubric(part=FunctionReward(spinning, limit_s=1.0, bounds=(-1.0, 1.0)))
+    score = rubric.score(completion="hang")
+    assert (score.total, score["part"].status) == (-1.0, "incorrect")
+    waiting = Rubric(part=FunctionReward(sleepy, limit_s=1.0, bounds=(-1.0, 1.0)))
+    assert waiting.score(completion="hang").total is None
 
 
 def test_an_async_function_is_cancelled_at_its_limit() -> None:

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from rewardkit import ConfigError, DataError, Rubric
-from rewardkit.trainers import GRPOConfig, GRPOTrainer, LoraSettings, RunConfig, WarmupConfig
+from rewardkit import ConfigError, DataError, RewardKitWarning, Rubric
+from rewardkit.trainers import (
+    GRPOConfig,
+    GRPOTrainer,
+    LoraSettings,
+    Policy,
+    RunConfig,
+    WarmupConfig,
+)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,34 @@ def test_a_prompt_that_leaves_no_room_for_a_completion_names_its_row(tiny_model:
     config = GRPOConfig(
         num_generations=2, per_device_train_batch_size=4, max_completion_length=16, max_steps=1
     )
-    trainer = GRPOTrainer(tiny_model, Rubric(part=lambda completion: 1.0), rows, config, quiet=True)
-    with pytest.raises(DataError, match="row 1 has 250 tokens; .* more than the 256"):
-        trainer.train()
+    for eval_data in (None, rows):
+        with pytest.raises(DataError, match="row 1 has 250 tokens; .* more than the 256"):
+            GRPOTrainer(
+                tiny_model, Rubric(part=lambda completion: 1.0), rows[: 1 if eval_data else 2],
+                config, eval_data=eval_data, quiet=True,
+            )  # fmt: skip
+
+
+def test_arguments_that_would_have_no_effect_are_refused(tiny_model: Path) -> None:
+    rows, rubric = [{"prompt": "1+1="}], Rubric(part=lambda completion: 1.0)
+    small = {"num_generations": 2, "per_device_train_batch_size": 2, "max_steps": 1}
+    with pytest.raises(ConfigError, match="lora_dropout has no effect"):
+        Policy.load(str(tiny_model), lora=LoraSettings(lora_dropout=0.1))
+    with pytest.raises(ConfigError, match="ref_refresh_every has no effect"):
+        GRPOConfig(ref_refresh_every=5)
+    with pytest.raises(ConfigError, match="max_steps is a number of steps"):
+        GRPOConfig(max_steps=0)
+    with pytest.raises(ConfigError, match="lr_scheduler_type"):
+        GRPOConfig(lr_scheduler_type="foo")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="dtype must be one of"):
+        Policy.load(str(tiny_model), dtype="float16")  # type: ignore[arg-type]
+    policy = Policy.load(str(tiny_model))
+    with pytest.raises(ConfigError, match="leave lora and dtype out"):
+        GRPOTrainer(policy, rubric, rows, GRPOConfig(**small), lora=LoraSettings(), quiet=True)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="keep_reference=True"):
+        GRPOTrainer(policy, rubric, rows, GRPOConfig(**small, beta=0.1), quiet=True)  # type: ignore[arg-type]
+
+
+def test_full_weights_in_bfloat16_are_warned_of(tiny_model: Path) -> None:
+    with pytest.warns(RewardKitWarning, match="hardly move"):
+        Policy.load(str(tiny_model), dtype="bfloat16")

@@ -192,3 +192,70 @@ def test_the_same_seed_twice_is_bit_equal(tiny_model: Path, tmp_path: Path) -> N
     other = trainer(tiny_model, tmp_path / "other", config={"seed": 7})
     other.train()
     assert not torch.equal(weights(other)[0], weights(runs[0])[0])
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again_and_logs_nothing_twice(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"config": {"save_steps": 0}, "eval_data": ROWS[:2]}
+    first = trainer(tiny_model, tmp_path / "run", **options)
+    first._evaluate()
+    first._step()
+    again = trainer(tiny_model, tmp_path / "run", resume=True, **options)
+    assert again.progress.step == 0
+    result = again.train()
+    assert [(r["step"], r["kind"]) for r in lines(tmp_path / "run")] == [
+        (0, "eval"), *((n, "train") for n in range(1, 9)), (8, "eval")
+    ]  # fmt: skip
+    assert len(result.evaluations()) == 2
+
+
+def test_a_run_killed_before_its_last_evaluation_makes_it_up(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    first = trainer(tiny_model, tmp_path / "run", eval_data=ROWS[:2])
+    first._evaluate()
+    for _ in range(8):
+        first._step()
+    result = trainer(tiny_model, tmp_path / "run", resume=True, eval_data=ROWS[:2]).train()
+    assert [r["step"] for r in result.evaluations()] == [0, 8]
+    assert [r["step"] for r in result.history if r["kind"] == "train"] == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 1e-3}, r"learning_rate: 0.01 -> 0.001"),
+        (
+            {"beta": 0.0, "ref_refresh_every": None},
+            r"beta: 0.05 -> 0.0(.|\n)*ref_refresh_every: 3 -> None",
+        ),
+        ({"num_generations": 2}, "num_generations: 4 -> 2"),
+    ],
+)
+def test_a_changed_configuration_is_refused_with_what_changed(
+    tiny_model: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    trainer(tiny_model, tmp_path / "run")._step()
+    with pytest.raises(ConfigError, match=message):
+        trainer(tiny_model, tmp_path / "run", resume=True, config=change)
+    trainer(tiny_model, tmp_path / "run", resume=True, config={"max_steps": 9, "save_steps": 3})
+
+
+def test_adapters_of_another_rank_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    trainer(tiny_model, tmp_path / "run", lora=LoraSettings(r=1))._step()
+    with pytest.raises(ConfigError, match="another model or other adapters"):
+        trainer(tiny_model, tmp_path / "run", resume=True, lora=LoraSettings(r=4))
+
+
+def test_saving_the_same_step_again_never_leaves_a_moment_without_a_checkpoint(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tiny_model, tmp_path / "run", config={"save_total_limit": 1})
+    run._step()
+    before = checkpoints.latest(tmp_path / "run" / "checkpoints")
+    monkeypatch.setattr(
+        checkpoints.shutil, "rmtree", lambda *a, **k: pytest.fail("something was removed")
+    )
+    run._save()
+    assert checkpoints.latest(tmp_path / "run" / "checkpoints") == before is not None

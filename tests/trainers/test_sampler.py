@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,15 +60,33 @@ def test_sampled_log_probabilities_equal_those_the_loss_recomputes(tiny_model: P
     torch.testing.assert_close(flat.logp.detach(), sampled, rtol=1e-5, atol=2e-6)
 
 
-def test_the_models_own_generation_defaults_do_not_bend_the_distribution(tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"repetition_penalty": 3.0, "temperature": 0.1, "top_p": 0.2, "do_sample": True},
+        {"suppress_tokens": [10, 11, 12, 13]},
+        {"bad_words_ids": [[10], [11]]},
+        {"forced_eos_token_id": 1},
+        {"min_new_tokens": 8},
+        {"max_time": 1e-9},
+        {"num_beams": 3},
+        {"return_dict_in_generate": True, "output_scores": True},
+        {"no_repeat_ngram_size": 1},
+    ],
+    ids=lambda own: next(iter(own)),
+)
+def test_the_models_own_generation_settings_do_not_bend_the_distribution(
+    tiny_model: Path, own: dict[str, Any]
+) -> None:
     """A checkpoint's repetition penalty or top-p would make samples that the loss misprices."""
     plain, bent = policy(tiny_model), policy(tiny_model)
-    own = bent.base.generation_config
-    own.repetition_penalty, own.temperature, own.top_p, own.do_sample = 3.0, 0.1, 0.2, True
+    bent.base.generation_config.update(**own)
     config = GRPOConfig(max_completion_length=12)
     assert as_lists(generate(plain, requests(plain), config, step=0)) == as_lists(
         generate(bent, requests(bent), config, step=0)
     )
+    kept = bent.base.generation_config
+    assert all(getattr(kept, name) == value for name, value in own.items())
 
 
 def test_a_completion_ends_with_its_end_token_and_is_truncated_otherwise(tiny_model: Path) -> None:

@@ -19,7 +19,7 @@ from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import Score
 from rewardkit.trainers.backends.trl_config import to_trl_config
-from rewardkit.trainers.config import GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.evaluate import evaluate
 from rewardkit.trainers.model import Policy, load_model, load_tokenizer, lora_config, quiet
 from rewardkit.trainers.progress import Display
@@ -52,7 +52,7 @@ class TRLTrainer:
         *,
         eval_data: Sequence[Mapping[str, Any]] | None = None,
         lora: LoraSettings | None = None,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         output_dir: str | Path | None = None,
         resume: bool = False,
         quiet: bool = False,
@@ -97,7 +97,8 @@ class TRLTrainer:
         """Run to the end (or go on from the newest checkpoint); returns what came of it."""
         status = "failed"
         try:
-            self._evaluate(0)
+            if not self._resume:
+                self._evaluate(0)
             with _hushed():
                 self.inner.train(resume_from_checkpoint=self._resume or None)
             step = int(self.inner.state.global_step)
@@ -135,14 +136,17 @@ class TRLTrainer:
             folder.check_rubric(self.rubric)
             found = get_last_checkpoint(str(folder.checkpoints))
             self._resume = found is not None
-            folder.rewind(0 if found is None else int(found.rpartition("-")[2]))
+            folder.rewind(-1 if found is None else int(found.rpartition("-")[2]))
+            self.history = folder.lines()
             return
         own = {"grpo": self.config.model_dump(mode="json")}
         facts = {"rows": rows, "eval_rows": len(self.eval_rows), "backend": "trl", "model": model}
         folder.begin(describe or own, self.rubric, **facts)
 
     def _evaluate(self, step: int) -> None:
-        if self.eval_rows:
+        if self.eval_rows and not any(
+            row["kind"] == "eval" and row["step"] == step for row in self.history
+        ):
             policy = Policy(self.inner.accelerator.unwrap_model(self.inner.model), self.tokenizer)
             metrics = evaluate(policy, self.rubric, self.eval_rows, self.config)
             self._log(step, "eval", metrics)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +41,7 @@ def generate(
     The noise of each is keyed by (seed, step, group, sample, position); ``greedy`` takes the most
     probable tokens instead.
     """
-    size = config.rollout_batch_size or len(requests)
+    size = config.rollout_batch_size or config.generation_batch_size
     training = policy.model.training
     policy.model.eval()  # checkpointing in training mode would turn the KV cache off
     try:
@@ -68,19 +69,15 @@ def _some(
     sampler = KeyedSampler(
         None if greedy else keys, width, config.temperature, config.top_k, config.top_p
     )
-    # A configuration of our own: the model's may carry a temperature or a repetition penalty, and
-    # then completions would come from another distribution than the loss assumes.
     settings = GenerationConfig(
         max_new_tokens=config.max_completion_length,
         do_sample=False,
         pad_token_id=pad,
         eos_token_id=list(policy.eos_ids),
         use_cache=True,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
     )
-    with policy.autocast(config.bf16):
-        out = policy.model.generate(
+    with policy.autocast(config.bf16), _bare_generation(policy, settings):
+        out = policy.base.generate(
             input_ids=ids.to(policy.device),
             attention_mask=mask.to(policy.device),
             generation_config=settings,
@@ -89,6 +86,19 @@ def _some(
     tokens = out[:, width:].cpu()
     logps = torch.stack(sampler.logps, dim=1).cpu()
     return [_cut(policy, r, tokens[i], logps[i]) for i, r in enumerate(requests)]
+
+
+@contextmanager
+def _bare_generation(policy: Policy, settings: GenerationConfig) -> Iterator[None]:
+    """Without the checkpoint's own generation settings: ``generate`` takes from them whatever ours
+    leave open (a penalty, forced or suppressed tokens, beams, a time limit), and then completions
+    would come from another distribution than the loss assumes."""
+    own = policy.base.generation_config
+    policy.base.generation_config = settings
+    try:
+        yield
+    finally:
+        policy.base.generation_config = own
 
 
 def _cut(policy: Policy, request: Request, tokens: torch.Tensor, logps: torch.Tensor) -> Completion:
