@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Block", "Blocks", "boxed", "hashes", "is_blank", "numbers", "phrases", "tagged"]
+__all__ = [
+    "Block",
+    "Blocks",
+    "bold",
+    "boxed",
+    "formulas",
+    "hashes",
+    "is_blank",
+    "numbers",
+    "phrases",
+    "tagged",
+]
 
 
 class Block(NamedTuple):
@@ -82,8 +94,12 @@ def hashes(text: str, begin: int = 0) -> list[Block]:
     ]
 
 
-_PHRASE = re.compile(r"\banswer(?:\*\*)?\s{0,4}(?:is\b|:)(?:\*\*)?[:\s]{0,4}", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n")
+_PHRASE = re.compile(
+    r"(?:\banswer(?:\*\*)?\s{0,4}(?:is\b|:|=)|答案(?:\*\*)?(?:是|为|：|:)|答(?:：|:))"
+    r"(?:\*\*)?[:：\s]{0,4}",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。")
 
 
 def phrases(text: str, begin: int = 0, most: int = 9) -> list[Block]:
@@ -102,8 +118,8 @@ def phrases(text: str, begin: int = 0, most: int = 9) -> list[Block]:
 # ASCII digits only, never part of a word; commas, fractions and percent belong to the token, so
 # that the 2 of "1/2" or the 3 of "1,2,3" is not mistaken for the answer.
 _NUMBER = re.compile(
-    r"(?<![\w.,/^{])(?:(?<![)\]}])[-+−])?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)"
-    r"(?:[eE][-+]?[0-9]+)?(?:\s?/\s?[0-9]+)?(?!\d)(?:\s?\\?%)?"
+    r"(?<![A-Za-z0-9_.,/^{０-９٠-٩])(?:(?<![)\]}])[-+−])?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?:[eE][-+]?[0-9]+)?(?:\s?/\s?[0-9]+)?(?!\d)(?:\s?\\?%|\s(?:percent|pct)\b)?"
 )
 
 
@@ -114,6 +130,48 @@ def numbers(text: str, begin: int = 0) -> list[Block]:
         token = mark.group().rstrip(",.")
         found.append(Block(mark.start(), mark.start() + len(token)))
     return found
+
+
+# Only the last few can be the answer; a megabyte of formulas need not be kept.
+_KEPT = 20
+
+_BOLD = re.compile(r"\*\*(?=[^\s*])([^*\n]{1,200}?)\*\*")
+_ANSWER_LIKE = re.compile(
+    r"\(?[A-J]\)?[.)]?|(?![0-9]{1,2}[.)]\s)[-+−(\[]?\s?[$€£\\√πx0-9].*", re.DOTALL
+)
+
+
+def bold(text: str, begin: int = 0) -> list[Block]:
+    """Markdown's bold that looks like an answer: a letter of a choice, or mathematics.
+
+    Headings ("**Step 1**", "**1. Setup**") are no answers.
+    """
+    marks = deque(_BOLD.finditer(text, begin), maxlen=_KEPT)
+    return [
+        Block(*mark.span(1))
+        for mark in marks
+        if _ANSWER_LIKE.fullmatch(mark[1]) and not mark[1].rstrip().endswith(":")
+    ]
+
+
+_FORMULA = re.compile(
+    r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(|\\\)|\\\[|\\\]",
+)
+
+
+def formulas(text: str, begin: int = 0) -> list[Block]:
+    r"""Mathematics between ``$``, ``$$``, ``\(`` and ``\)``, ``\[`` and ``\]``."""
+    found: deque[Block] = deque(maxlen=_KEPT)
+    opened: int | None = None
+    for mark in _FORMULA.finditer(text, begin):
+        if mark.lastindex:
+            found.append(Block(*mark.span(mark.lastindex)))
+        elif mark.group() in ("\\(", "\\["):
+            opened = mark.end()
+        elif opened is not None:
+            found.append(Block(opened, mark.start()))
+            opened = None
+    return list(found)
 
 
 # Letters by category that nevertheless show nothing.

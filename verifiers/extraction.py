@@ -21,11 +21,15 @@ from rewardkit.verifiers import _scan
 from rewardkit.verifiers._scan import Block, Blocks
 
 __all__ = [
+    "AUTO",
+    "AUTO_MATH",
     "THINK",
     "Between",
+    "Boxes",
     "Extract",
     "Extraction",
     "Pattern",
+    "Retraction",
     "Thinking",
     "extract",
     "gold_text",
@@ -87,11 +91,24 @@ class Pattern:
             raise UsageError(f"timeout_s must be a positive number of seconds, got {self!r}")
 
 
-Extract = Literal["auto", "answer", "boxed", "hash", "last_number", "whole"] | Between | Pattern
-"""Where the answer is: in ``"answer"`` tags, the last ``"boxed"``, after ``####`` (``"hash"``), the
-``"last_number"``, the ``"whole"`` text, :class:`Between` markers, a :class:`Pattern`, or
-``"auto"``: the first of tags, box, ``####``, "the answer is" and last number of which there is any
-trace."""
+RuleName = Literal["answer", "boxed", "hash", "phrase", "bold", "latex", "last_number", "whole"]
+Extract = Literal["auto"] | RuleName | Between | Pattern | tuple[RuleName, ...]
+"""Where the answer is: in ``"answer"`` tags, the last ``"boxed"``, after ``####`` (``"hash"``),
+after "the answer is" or 答案是 (``"phrase"``), in the last ``"bold"``, the last formula
+(``"latex"``), the ``"last_number"``, the ``"whole"`` text, :class:`Between` markers, a
+:class:`Pattern`; a tuple of names: the first of which there is any trace; ``"auto"``: the order
+:data:`AUTO`."""
+
+AUTO: tuple[RuleName, ...] = ("answer", "boxed", "hash", "phrase", "bold", "last_number")
+"""The order of ``"auto"``."""
+AUTO_MATH: tuple[RuleName, ...] = (*AUTO[:-1], "latex", "last_number")
+"""The order of ``"auto"`` where formulas are read as such."""
+
+Boxes = Literal["last", "only"]
+"""Several boxes, with words between them: the ``"last"`` counts, since a correction is honest, or
+the ``"only"`` one, so that boxes that differ commit to nothing."""
+Retraction = Literal["refuse", "ignore"]
+"""What words such as "actually no" after the answer do: ``"refuse"`` it, or nothing."""
 
 Thinking = Between | None
 """Markers of the part that is not the answer; ``None`` if there is no such part."""
@@ -126,11 +143,25 @@ class Extraction:
         return {"rule": self.rule, "span": self.span, "text": shown, "refused": self.refused}
 
 
-def extract(text: str, how: Extract = "auto", thinking: Thinking = THINK) -> Extraction:
+def extract(
+    text: str,
+    how: Extract = "auto",
+    thinking: Thinking = THINK,
+    *,
+    boxes: Boxes = "last",
+    retraction: Retraction = "ignore",
+) -> Extraction:
     r"""The answer in a completion.
 
     Only the text after the last end-of-thinking marker is searched; a thinking block that is opened
     and never closed has no answer.
+
+    Args:
+        text: the completion.
+        how: where the answer is.
+        thinking: markers of the part that is not the answer.
+        boxes: which of several boxes counts, see :data:`Boxes`.
+        retraction: what words that take the answer back do, see :data:`Retraction`.
 
     Example:
         >>> extract(r"<think>5?</think> It is \boxed{4}.").text
@@ -139,17 +170,44 @@ def extract(text: str, how: Extract = "auto", thinking: Thinking = THINK) -> Ext
     begin = _after_thinking(text, thinking)
     if isinstance(begin, Extraction):
         return begin
-    if how == "auto":
-        for rule in _AUTO:
-            if (found := rule(text, begin)) is not None:
+    found = _by(text, begin, AUTO if how == "auto" else how, boxes)
+    if retraction == "refuse" and found.span is not None and _taken_back(text, found.span[1]):
+        return _none(found.rule, "it is taken back after it", found.refused)
+    return found
+
+
+def _by(text: str, begin: int, how: Any, boxes: Boxes) -> Extraction:
+    if isinstance(how, tuple):
+        for name in how:
+            if (found := _rule(name, len(how) > 1, boxes)(text, begin)) is not None:
                 return found
         return _none("auto", "the text holds neither an answer marker nor a number")
     if isinstance(how, Between):
         return _between(text, begin, how) or _none(how.start, f"no {how.start}...{how.end}")
     if isinstance(how, Pattern):
         return _pattern(text, begin, how)
-    rule, missing = _RULES[how]
-    return rule(text, begin) or _none(how, missing)
+    return _rule(how, False, boxes)(text, begin) or _none(how, _MISSING[how])
+
+
+def _rule(name: str, one_of_many: bool, boxes: Boxes) -> Rule:
+    if name == "hash" and one_of_many:
+        return lambda text, begin: _hash(text, begin, headings=True)
+    if name == "boxed" and boxes == "only":
+        return _only_box
+    return _RULES[name]
+
+
+# What stands between an answer and its retraction is short; a megabyte is not searched for one.
+_RETRACTION = re.compile(
+    r"\b(?:actually,? no\b|no,? wait\b|wait,? (?:no|that|actually|this)\b|scratch that|"
+    r"i (?:was|am) (?:wrong|mistaken)|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|"
+    r"a mistake)|on second thought|i made (?:a mistake|an error)|correction:)",
+    re.IGNORECASE,
+)
+
+
+def _taken_back(text: str, end: int) -> bool:
+    return _RETRACTION.search(text, end, end + 4000) is not None
 
 
 def gold_text(answer: str) -> str:
@@ -157,10 +215,8 @@ def gold_text(answer: str) -> str:
     ``\boxed{}``, else all of it; stripped. Datasets keep golds in these three ways."""
     if after := _scan.hashes(answer):
         return answer[slice(*after[-1])].strip()
-    found = _scan.boxed(answer)
-    if found.closed and found.dangling is None:
-        return answer[slice(*_outer(answer, found.closed))].strip()
-    return answer.strip()
+    found = _boxed(answer, 0)
+    return answer.strip() if found is None or found.text is None else found.text
 
 
 def shorten(text: str) -> str:
@@ -232,12 +288,71 @@ def _answer(text: str, begin: int) -> Extraction | None:
 
 
 def _boxed(text: str, begin: int) -> Extraction | None:
+    rule = "last \\boxed{}"
     found = _scan.boxed(text, begin)
     if found.dangling is not None or not found.closed:
-        return _last(text, found, "last \\boxed{}")
-    inner = _outer(text, found.closed)
-    others = [b for b in found.closed if b.stop < inner.start]
-    return _taken(text, inner, "last \\boxed{}", others)
+        return _last(text, found, rule)
+    outermost = _outermost(found.closed)
+    last, first = outermost[-1], len(outermost) - 1
+    joints = 0
+    while first > 0:
+        gap = _gap(text, outermost[first - 1], outermost[first])
+        if gap == "joint":
+            joints += 1
+        elif gap != "same":
+            break
+        first -= 1
+    if first > 0 and gap == "nothing":
+        # A row of boxes with the right one among them is no answer.
+        others = _refused(text, outermost, "side by side")
+        return _none(rule, "boxes stand side by side with no word between them", others)
+    if not joints:
+        inner = _outer(text, found.closed)
+        return _taken(text, inner, rule, [b for b in found.closed if b.stop < inner.start])
+    start = text.rfind("\\", 0, outermost[first].start)
+    return _taken(text, Block(start, last.stop + 1), "last boxes, as a list", outermost[:first])
+
+
+def _only_box(text: str, begin: int) -> Extraction | None:
+    """The box, if all boxes say the same."""
+    found = _boxed(text, begin)
+    if found is None or found.text is None:
+        return found
+    if any(other.text.strip() != found.text for other in found.refused):
+        return _none(found.rule, "boxes that differ", found.refused)
+    return found
+
+
+def _outermost(closed: list[Block]) -> list[Block]:
+    """Boxes that are in no other; a box is closed after those within it."""
+    kept: list[Block] = []
+    for block in closed:
+        while kept and kept[-1].start > block.start:
+            kept.pop()
+        kept.append(block)
+    return kept
+
+
+_DECORATION = re.compile(r"\\(?:[,;:!()\[\]]|q?quad|text|boxed|fbox|displaystyle|\\)|[\s${}*&.|~]")
+_JOINTS = frozenset({",", ";", "and", "or", ",and", ",or", "和", "或", "、", "，", "及"})
+
+
+def _is_joint(between: str) -> bool:
+    return len(between) < 40 and _DECORATION.sub("", between).lower() in _JOINTS
+
+
+def _gap(text: str, before: Block, after: Block) -> str:
+    """What is between two boxes: a ``"joint"`` of a list, ``"nothing"``, ``"words"``; ``"same"``
+    if there is nothing between two boxes that say the same."""
+    if after.start - before.stop > 80:
+        return "words"
+    between = _DECORATION.sub("", text[before.stop + 1 : after.start])
+    if between.lower() in _JOINTS:
+        return "joint"
+    if between:
+        return "words"
+    same = text[slice(*before)].strip() == text[slice(*after)].strip()
+    return "same" if same else "nothing"
 
 
 def _outer(text: str, closed: list[Block]) -> Block:
@@ -275,12 +390,26 @@ def _phrase(text: str, begin: int) -> Extraction | None:
         return None
     start, stop = blocks[-1]
     line = text[start:stop]
+    if formula := _LEADING_FORMULA.match(line):
+        group = formula.lastindex or 1
+        if not _CHANGES.search(line, formula.end(), formula.end() + 200):
+            block = Block(start + formula.start(group), start + formula.end(group))
+            return _taken(text, block, 'last "answer is"', blocks[:-1])
     kept = _LEADING_NUMBER.fullmatch(line)
     line_end = kept.end(1) if kept else len(line.rstrip(" \t\r*"))
     lead = len(line) - len(line.lstrip(" \t*"))
     block = Block(start + min(lead, line_end), start + line_end)
     return _taken(text, block, 'last "answer is"', blocks[:-1])
 
+
+_LEADING_FORMULA = re.compile(
+    r"[\s*]*(?:\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\])(?![A-Za-z0-9$])"
+)
+# Words after a formula that change what it says; the whole line is then the answer.
+_CHANGES = re.compile(
+    r"\b(?:or|and|not|no|million|billion|thousand|hundred|dozen|percent|to)\b|[0-9$\\%]",
+    re.IGNORECASE,
+)
 
 # "42 apples" but not "42 or 43", "42 million", "42 percent": those are other values.
 _LEADING_NUMBER = re.compile(
@@ -292,6 +421,26 @@ _LEADING_NUMBER = re.compile(
 def _last_number(text: str, begin: int) -> Extraction | None:
     blocks = _scan.numbers(text, begin)
     return _taken(text, blocks[-1], "last number", blocks[:-1]) if blocks else None
+
+
+def _bold(text: str, begin: int) -> Extraction | None:
+    blocks = _scan.bold(text, begin)
+    return _taken(text, blocks[-1], "last bold", blocks[:-1]) if blocks else None
+
+
+_DIGIT = re.compile("[0-9]")
+
+
+def _latex(text: str, begin: int) -> Extraction | None:
+    """The last formula, unless a number comes after it."""
+    blocks = _scan.formulas(text, begin)
+    if not blocks or _DIGIT.search(text, blocks[-1].stop):
+        return None
+    first = len(blocks) - 1
+    while first > 0 and _is_joint(text[blocks[first - 1].stop : blocks[first].start]):
+        first -= 1  # "$x = 2$ and $x = 3$" is one list
+    block = Block(blocks[first].start, blocks[-1].stop)
+    return _taken(text, block, "last formula", blocks[:first])
 
 
 def _whole(text: str, begin: int) -> Extraction | None:
@@ -312,17 +461,23 @@ def _pattern(text: str, begin: int, how: Pattern) -> Extraction:
 
 Rule = Callable[[str, int], Extraction | None]
 
-_AUTO: tuple[Rule, ...] = (
-    _answer,
-    _boxed,
-    lambda text, begin: _hash(text, begin, headings=True),
-    _phrase,
-    _last_number,
-)
-_RULES: dict[str, tuple[Rule, str]] = {
-    "answer": (_answer, "no <answer>...</answer>"),
-    "boxed": (_boxed, "no \\boxed{}"),
-    "hash": (_hash, "no ####"),
-    "last_number": (_last_number, "no number"),
-    "whole": (_whole, "the text is empty"),
+_RULES: dict[str, Rule] = {
+    "answer": _answer,
+    "boxed": _boxed,
+    "hash": _hash,
+    "phrase": _phrase,
+    "bold": _bold,
+    "latex": _latex,
+    "last_number": _last_number,
+    "whole": _whole,
+}
+_MISSING = {
+    "answer": "no <answer>...</answer>",
+    "boxed": "no \\boxed{}",
+    "hash": "no ####",
+    "phrase": 'no "the answer is"',
+    "bold": "nothing in bold that looks like an answer",
+    "latex": "no formula",
+    "last_number": "no number",
+    "whole": "the text is empty",
 }

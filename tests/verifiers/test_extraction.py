@@ -39,7 +39,16 @@ WORKING = Between("<start_working_out>", "<end_working_out>")
         ("the final answer is: **4**", "4"),
         ("Answer: 4", "4"),
         ("**Answer:** 4", "4"),
-        ("The answer is $4$ apples.", "$4"),
+        ("The answer is $4$ apples.", "4"),
+        ("The answer is $4 each.", "$4"),
+        (r"The answer is \(x = 4\), so", "x = 4"),
+        ("所以答案是12。", "12"),
+        ("答案：4", "4"),
+        ("It is **4** after 3 tries", "4"),
+        ("**Step 1** gives 4", "4"),
+        (r"$\boxed{4}$ and so $\boxed{4}$", "4"),
+        (r"$\boxed{3}$, $\boxed{4}$", r"\boxed{3}$, $\boxed{4}"),
+        (r"\boxed{3} and \boxed{4}", r"\boxed{3} and \boxed{4}"),
         ("The answer is 4 apples.", "4"),
         ("2 and 2 make 4.", "4"),
         ("that is 1,234.50, thanks", "1,234.50"),
@@ -87,6 +96,42 @@ def test_a_broken_answer_is_no_answer_and_no_other_number_is_taken(text: str) ->
     assert found.reason.startswith("no answer")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\boxed{40}\boxed{41}\boxed{42}",
+        r"$\boxed{40}$ $\boxed{42}$",
+        r"\boxed{40}" + "\n\n" + r"\boxed{42}",
+        "".join(rf"\boxed{{{n}}}" for n in range(10, 43)),
+    ],
+)
+def test_boxes_side_by_side_commit_to_nothing(text: str) -> None:
+    found = extract(text)
+    assert found.text is None
+    assert "side by side" in found.reason
+    assert found.refused
+
+
+def test_the_order_can_be_set() -> None:
+    text = r"**3** and \boxed{4}, the answer is 5"
+    assert extract(text, ("phrase", "boxed")).text == "5"
+    assert extract(text, ("bold", "boxed")).text == "3"
+    assert extract("nothing", ("bold", "boxed")).text is None
+    assert extract(r"so $x^2$", ("boxed", "latex")).text == "x^2"
+
+
+def test_policies_for_several_boxes_and_for_retraction() -> None:
+    corrected = r"\boxed{3}. That fails for n = 2, so \boxed{4}"
+    assert extract(corrected).text == "4"
+    assert extract(corrected, boxes="only").text is None
+    assert extract(r"\boxed{4}, as said: \boxed{4}", boxes="only").text == "4"
+    taken_back = r"\boxed{4}. Actually no, 17."
+    assert extract(taken_back).text == "4"
+    found = extract(taken_back, retraction="refuse")
+    assert found.text is None
+    assert "taken back" in found.reason
+
+
 def test_a_heading_of_markdown_is_no_answer_in_auto() -> None:
     text = "#### Step 1\nadd them\n#### Conclusion\nThe answer is 4."
     assert extract(text).text == "4"
@@ -127,9 +172,9 @@ def test_thinking_markers_can_be_others_or_none() -> None:
 
 
 def test_refused_candidates_are_listed_last_first() -> None:
-    found = extract(r"\boxed{1} \boxed{2} \boxed{3}")
+    found = extract(r"\boxed{1} not \boxed{2} but \boxed{3}")
     assert [refused.text for refused in found.refused] == ["2", "1"]
-    assert found.refused[0].span == (17, 18)
+    assert found.refused[0].span == (21, 22)
     many = extract("".join(f"<answer>{i}</answer>" for i in range(1000)))
     assert many.text == "999"
     assert len(many.refused) == MAX_REFUSED
@@ -226,6 +271,12 @@ HUGE = {
     "nothing": "x" * 1_000_000,
     "slashes": "1/" * 500_000,
     "signs": "-" * 1_000_000,
+    "stars": "*" * 1_000_000,
+    "bold": "**1" * 300_000,
+    "dollars": "$1" * 500_000,
+    "formulas": r"\(1" * 300_000,
+    "joined boxes": r"\boxed{4}, " * 90_000,
+    "retractions": r"\boxed{4}" + " actually" * 100_000,
 }
 
 

@@ -113,9 +113,7 @@ def test_and_in_the_other_direction_where_the_form_is_let_free(text: str, gold: 
         ("41, 42", "42"),
         ("{42}{43}", "42"),
         (r"42 \text{ million}", "42"),
-        ("42 cm", "42"),
         ("3,14", "3.14"),
-        ("３.14", "3.14"),
         ("٤٢", "42"),
         ("4\u200b2", "42"),
         ("nan", "0"),
@@ -149,17 +147,28 @@ def test_different_values_and_what_is_no_value_are_incorrect(text: str, gold: st
     assert found.reason
 
 
-@pytest.mark.parametrize("text", ["x^2", r"\pi", "(1, 2)", "x > 3", r"\{1\}", "3 + 4i", r"7!"])
+@pytest.mark.parametrize("text", [r"\foo{3}", "3 4", "(1, 2", "5 +", r"\frac{d}{dx}x^2", "x^^2"])
 def test_what_is_not_supported_is_incorrect_and_says_so(text: str) -> None:
-    assert "not supported yet" in verdict(text, "42").reason
+    assert "not supported" in verdict(text, "42").reason
     found = verdict("42", text)
     assert (found.status, found.fault) == ("unscorable", "dataset")
     # Also for the very text of the gold: that it can be judged must not depend on the answer.
     assert verdict(text, text).status == "unscorable"
 
 
-GOLDS: list[Any] = ["", "   ", None, True, float("nan"), float("inf"), [1], {"a": 1}, 10**5000]
-GOLDS += ["####", "1/0", "9^{9^{9}}", r"\sqrt{-1}", "1" * 3000, b"4", object()]
+GOLDS: list[Any] = [
+    "",
+    "   ",
+    None,
+    True,
+    float("nan"),
+    float("inf"),
+    [],
+    ["1", None],
+    {"a": 1},
+    10**5000,
+]
+GOLDS += ["####", "1/0", "9^{9^{9}}", r"\sqrt[1.5]{2}", "1" * 3000, b"4", object()]
 
 
 @pytest.mark.parametrize("gold", GOLDS, ids=range(len(GOLDS)))
@@ -223,8 +232,8 @@ def test_an_answer_is_a_value_not_the_question_again(
 RESTATED = [
     (r"37 \cdot 41", "1517", ()),
     ("2^{10}", "1024", ("value", "any")),
-    ("7!", "5040", ()),
-    (r"\binom{10}{3}", "120", ()),
+    ("7!", "5040", ("value", "any")),
+    (r"\binom{10}{3}", "120", ("value", "any")),
     (r"\gcd(84,36)", "12", ()),
     (r"\sqrt{1764}", "42", ("value", "any")),
     (r"\sum_{k=1}^{100} k", "5050", ()),
@@ -232,16 +241,17 @@ RESTATED = [
     (r"\lim_{x\to0}\frac{\sin x}{x}", "1", ()),
     (r"\det[[1,2],[3,4]]", "-2", ()),
     (r"\frac12+\frac13", "5/6", ()),
-    (r"\log_2 8", "3", ()),
+    (r"\log_2 8", "3", ("value", "any")),
     (r"\lfloor\pi\rfloor", "3", ()),
-    (r"\sin(30^\circ)", "1/2", ()),
+    (r"\sin(30^\circ)", "1/2", ("value", "any")),
     (r"\prod_{k=1}^5 k", "120", ()),
     (r"100 \bmod 7", "2", ()),
+    (r"\frac{d}{dx}x^2", "2x", ()),
 ]
 
 
 @pytest.mark.parametrize(("text", "gold", "paid"), RESTATED)
-def test_the_question_restated_earns_nothing_but_as_a_power_or_root(
+def test_the_question_restated_earns_nothing_but_as_a_closed_form(
     text: str, gold: str, paid: tuple[str, ...]
 ) -> None:
     for form in ("value", "simplified"):
@@ -251,13 +261,26 @@ def test_the_question_restated_earns_nothing_but_as_a_power_or_root(
 
 
 def test_the_verdict_names_tier_values_place_and_what_was_refused() -> None:
-    found = verdict(r"\boxed{3} or \boxed{0.5}", "1/2", MathVerifier())
+    found = verdict(r"\boxed{3}, better \boxed{0.5}", "1/2", MathVerifier())
     assert found.evidence.details == {"tier": "rational", "value": "0.5", "gold": "1/2"}
-    assert found.evidence.span == (20, 23)
+    assert found.evidence.span == (25, 28)
     assert [refused.text for refused in found.evidence.refused] == ["3"]
-    assert verdict("1/2", "1/2").evidence.details["tier"] == "form"
-    assert verdict(r"\sqrt{3}", r"\sqrt{2}").evidence.details["tier"] == "decimal"
-    assert verdict(r"\sqrt{8}", r"2\sqrt{2}").evidence.details["tier"] == "algebra"
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "tier"),
+    [
+        ("1/2", "1/2", "form"),
+        ("0.5", "1/2", "rational"),
+        (r"\sqrt{3}", r"\sqrt{2}", "digits"),
+        (r"\sqrt{8}", r"2\sqrt{2}", "digits"),
+        ("x^2 - 1", "(x-1)(x+1)", "digits"),
+        (r"\{1, 2\}", r"\{2, 3\}", "structure"),
+        ("1 + e^{-1000}", "1", "algebra"),
+    ],
+)
+def test_each_tier_decides_what_it_can(text: str, gold: str, tier: str) -> None:
+    assert verdict(text, gold).evidence.details["tier"] == tier
 
 
 POISON = [
@@ -309,7 +332,8 @@ def test_poison_is_incorrect_and_ends_soon(text: str) -> None:
 
 def test_algebra_that_takes_too_long_is_killed_and_costs_the_answer_not_us() -> None:
     brief = MathVerifier(extract="whole", cpu_s=0.03)
-    found = verdict(r"(\sqrt2+\sqrt3)^{997}(\sqrt3-\sqrt2)^{997}", "1", brief)
+    hard = r"\int_0^1 \sqrt{\tan x} e^{x^2} dx"
+    found = verdict(hard, "1", brief)
     assert found.status == "incorrect"
     assert "not decided within 0.03 s of processor time" in found.reason
     assert verdict(r"\sqrt{8}", r"2\sqrt{2}").status == "correct"  # and the next one is judged
@@ -340,8 +364,8 @@ def test_it_works_deep_in_the_stack_of_a_thread() -> None:
 def test_sympy_is_never_imported_by_the_caller() -> None:
     code = (
         "from rewardkit import Sample; from rewardkit.verifiers import MathVerifier; import sys;"
-        r"v = MathVerifier(extract='whole').verify(Sample(completion=r'\sqrt{8}', answer=r'2\sqrt2'))"
-        "; assert v.status == 'correct', v; assert 'sympy' not in sys.modules"
+        r"v = MathVerifier(extract='whole').verify(Sample(completion='1+e^{-1000}', answer='1'))"
+        "; assert v.evidence.details['tier'] == 'algebra', v; assert 'sympy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
@@ -349,11 +373,11 @@ def test_sympy_is_never_imported_by_the_caller() -> None:
 def test_without_sympy_rationals_are_judged_and_the_rest_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rewardkit.verifiers.math.verifier.find_spec", lambda name: None)
+    monkeypatch.setattr("rewardkit.verifiers.math.algebra.find_spec", lambda name: None)
     assert verdict("1/2", "0.5").status == "correct"
     assert verdict(r"\sqrt{3}", r"\sqrt{2}").status == "incorrect"
     with pytest.raises(MissingExtraError, match=r"rewardkit\[math\]"):
-        verdict(r"\sqrt{18}", r"3\sqrt{2}")
+        verdict("2 + e^{-1000}", "2")
 
 
 def test_it_survives_specs_and_pickling() -> None:

@@ -1,270 +1,437 @@
-r"""Reading answers: numbers, fractions, percent, powers and roots, in LaTeX and plain text.
+r"""The grammar of one value: a Pratt parser over our tokens, with limits on depth and size.
 
-A tokenizer and a Pratt parser (Pratt, "Top down operator precedence", 1973) with limits on length,
-depth and size. Whatever is outside of the grammar raises ``Unsupported``; nothing is guessed, and
-no other library ever sees the text.
+Pratt, "Top down operator precedence" (1973). Whatever is outside of the grammar raises
+``Unsupported``; nothing is guessed, and no other library ever sees the text. Lists, relations and
+sets, which are made of values, are in :mod:`shapes`.
 """
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
-from typing import NamedTuple
 
-from rewardkit.verifiers._decimal import read_number
-from rewardkit.verifiers.math.tree import Kind, Node, Num, Op
+from rewardkit.verifiers.math.lexer import Token, Unsupported
+from rewardkit.verifiers.math.literals import base_number, literal, repeating
+from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text
 
-__all__ = ["Answer", "Unsupported", "parse"]
+__all__ = ["MAX_DEPTH", "Values", "angle_of"]
 
-MAX_LENGTH = 2000
-"""Longest text read, in characters."""
-MAX_TOKENS = 200
 MAX_DEPTH = 40
 """Deepest nesting of brackets, signs and exponents."""
 
-
-class Unsupported(Exception):  # noqa: N818 - says what the text is, not that anything failed
-    """The text is outside of the grammar; the message says where."""
-
-
-class Answer(NamedTuple):
-    """What a text says: a value, and the name it gives to it (``x = 3``) if any."""
-
-    value: Node
-    name: str | None
-
-
-def parse(text: str) -> Answer:
-    """Read an answer.
-
-    Raises:
-        Unsupported: for everything outside of the grammar or its limits.
-    """
-    if len(text) > MAX_LENGTH:
-        raise Unsupported(f"longer than {MAX_LENGTH} characters")
-    name, body = _named(_bare(text))
-    tokens = _tokens(body)
-    if not tokens:
-        raise Unsupported("empty")
-    parser = _Parser(tokens)
-    value = parser.expression(0)
-    if (rest := parser.peek()) is not None:
-        raise Unsupported(f"{rest.text!r} after the value")
-    return Answer(value, name)
-
-
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{(.*)\}", re.DOTALL)
-_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_DELIMITERS = re.compile(r"\$|\\[()\[\]]|\\(?:left|right|displaystyle)(?![A-Za-z])")
-_SPACES = re.compile(r"\\(?:[,;:! ]|quad|qquad)|~")
-_GROUPED = re.compile(r"(?<=[0-9])(?:\{,\}|\\,|\\!,|,\\!)(?=[0-9]{3}(?![0-9]))")
-
-
-def _bare(text: str) -> str:
-    """Without what is written around or inside of an answer but says nothing."""
-    text = text.strip().removesuffix(".")
-    if text[:2] == "**" and text[-2:] == "**" and len(text) > 4:
-        text = text[2:-2]
-    if box := _BOX.fullmatch(text.strip(" $")):
-        text = box[1]
-    text = _GROUPED.sub(",", text).replace("\\%", "%").replace("\\$", "$")
-    text = _WRAPPED.sub(r" \1 ", text)
-    # A space, never nothing: $4$$2$ is not 42.
-    text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text))
-    return text.strip().removesuffix(".").strip()
-
-
-_NAME = re.compile(r"\\?([A-Za-z]{1,8}(?:_[A-Za-z0-9])?)\s*=(?!=)")
-
-
-def _named(text: str) -> tuple[str | None, str]:
-    match = _NAME.match(text)
-    return (match[1], text[match.end() :]) if match else (None, text)
-
-
-class _Token(NamedTuple):
-    """``kind`` is ``"number"``, ``"frac"``, ``"root"`` or the symbol itself."""
-
-    kind: str
-    text: str
-    spaced: bool = False
-
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
-    r"|\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
-    r"|(?P<frac>\\[dtc]?frac(?![A-Za-z]))|(?P<root>\\sqrt(?![A-Za-z])|sqrt(?=\s*\()|√)"
-    r"|(?P<times>\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*(?!\*)|[·×⋅])"
-    r"|(?P<over>\\div(?![A-Za-z])|[/÷∕⁄])|(?P<power>\^|\*\*)|(?P<minus>[-−])"
-    r"|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)|(?P<symbol>[-+(){}\[\]%]))"
-)
-_MEANS = {"times": "*", "over": "/", "power": "^", "minus": "-"}
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None or len(tokens) >= MAX_TOKENS:
-            what = "too long" if match else f"{text[at:].strip()[:20]!r}"
-            raise Unsupported(what)
-        kind = match.lastgroup or ""
-        word = match[kind]
-        if kind == "raised":
-            tokens += [_Token("^", "^"), _Token("number", word.translate(_RAISED))]
-        else:
-            kind = word if kind == "symbol" else _MEANS.get(kind, kind)
-            tokens.append(_Token(kind, word, match.start(match.lastgroup or 0) > at))
-        at = match.end()
-    return tokens
-
-
-_SUM, _PRODUCT, _POWER, _POSTFIX = 10, 20, 30, 40
-_INFIX: dict[str, tuple[int, Kind]] = {
-    "+": (_SUM, "add"),
-    "-": (_SUM, "sub"),
-    "*": (_PRODUCT, "mul"),
-    "/": (_PRODUCT, "div"),
-}
+_SETS, _SUM, _PRODUCT, _SIGN, _POWER, _POSTFIX = 5, 10, 20, 25, 30, 40
+_SET_OPS = {"union": "union", "meet": "meet", "minus": "minus"}
 # What may follow a factor without a sign between them; a number may not ("4 2" is not 8).
-_JOINS = frozenset({"(", "frac", "root"})
+_JOINS = frozenset(
+    {
+        "(",
+        "{",
+        "frac",
+        "root",
+        "cbrt",
+        "sym",
+        "func",
+        "binom",
+        "[floor",
+        "[ceil",
+        "|",
+        "mark",
+        "big",
+    }
+)
+_CALLED = frozenset("fghFGP")
 
 
-class _Parser:
+class Values:
     """One pass over the tokens; every method consumes what it reads."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._at = 0
         self._depth = 0
+        self._bars = 0
 
-    def peek(self, ahead: int = 0) -> _Token | None:
-        """The token that comes next, or ``None`` at the end."""
+    # -- the tokens ------------------------------------------------------------------------------
+
+    def kind(self, ahead: int = 0) -> str:
+        """Kind of the token that comes next, or ``""`` at the end."""
         at = self._at + ahead
-        return self._tokens[at] if at < len(self._tokens) else None
+        return self._tokens[at].kind if at < len(self._tokens) else ""
 
-    def expression(self, floor: int) -> Node:
+    def next(self) -> Token:
+        """The next token, consumed."""
+        if self._at >= len(self._tokens):
+            raise Unsupported("it breaks off")
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+    def expect(self, kind: str) -> None:
+        token = self.next()
+        if token.kind != kind:
+            raise Unsupported(f"{token.text!r} where {kind!r} should stand")
+
+    def accept(self, kind: str) -> bool:
+        """Consume the next token if it is of this kind."""
+        if self.kind() == kind:
+            self._at += 1
+            return True
+        return False
+
+    # -- what shapes adds ------------------------------------------------------------------------
+
+    def listed(self) -> Node:
+        """A list of relations, or one."""
+        raise NotImplementedError
+
+    def shaped(self, token: Token) -> Node | None:
+        """A bracketed structure that starts with this token, or ``None``."""
+        raise NotImplementedError
+
+    # -- expressions -----------------------------------------------------------------------------
+
+    def expression(self, floor: int = 0) -> Node:
         """An expression of operators that bind tighter than ``floor``."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise Unsupported("nested too deeply")
-        left = self._prefix()
-        while (step := self._step(left, floor)) is not None:
-            left = step
+        left, chain = self._prefix(), ""
+        while (step := self._step(left, floor, chain)) is not None:
+            left, chain = step
         self._depth -= 1
         return left
 
-    def _step(self, left: Node, floor: int) -> Node | None:
-        """``left`` with the operator after it, or ``None`` where that binds no tighter."""
-        token = self.peek()
-        if token is None:
+    def _step(self, left: Node, floor: int, chain: str) -> tuple[Node, str] | None:
+        """``left`` with the operator after it and the kind of chain that it grows, or ``None``."""
+        kind = self.kind()
+        if not kind:
             return None
-        if token.kind == "%" and floor < _POSTFIX:
-            if isinstance(left, Op) and left.kind == "percent":
-                raise Unsupported("a percentage of a percentage")
+        if floor < _SUM and kind in ("+", "-", "pm", "mp"):
             self._at += 1
-            return Op("percent", (left,))
-        if token.kind == "^" and floor < _POWER:
+            return self._added(left, kind, chain), "add"
+        if floor < _PRODUCT:
+            if kind in ("*", "/"):
+                self._at += 1
+                return self._multiplied(left, kind, chain), "mul"
+            if kind == "mod" or kind == "choose":
+                self._at += 1
+                return Op("mod" if kind == "mod" else "binom", (left, self.expression(20))), ""
+            if kind in _JOINS and self._joins(left):
+                return _product(left, self.expression(_PRODUCT), chain), "mul"
+        if floor < _POWER and kind == "^":
             self._at += 1
-            # Right to left: 2^3^2 is 2^9.
-            return Op("pow", (left, self.expression(_POWER - 1)))
-        if token.kind in _INFIX and floor < _INFIX[token.kind][0]:
-            power, kind = _INFIX[token.kind]
+            return self._raised(left), ""
+        if floor < _POSTFIX and kind in ("%", "!", "degree", "prime"):
             self._at += 1
-            return Op(kind, (left, self.expression(power)))
-        if token.kind in _JOINS and floor < _PRODUCT:
-            return Op("mul", (left, self.expression(_PRODUCT)))
+            return _postfix(kind, left), ""
+        if floor < _SETS and kind in _SET_OPS:
+            self._at += 1
+            return Op(_SET_OPS[kind], (left, self.expression(_SETS))), ""
         return None
 
+    def _added(self, left: Node, kind: str, chain: str) -> Node:
+        right = self.expression(_SUM)
+        if kind == "-":
+            right = Op("neg", (right,))
+        elif kind in ("pm", "mp"):
+            right = Op(kind, (right,))
+        terms = left.args if chain == "add" and isinstance(left, Op) else (left,)
+        return Op("add", (*terms, right))
+
+    def _multiplied(self, left: Node, kind: str, chain: str) -> Node:
+        right = self.expression(_PRODUCT)
+        if kind == "/" and not chain:
+            return Op("div", (left, right))
+        return _product(left, Op("inv", (right,)) if kind == "/" else right, chain)
+
+    def _joins(self, left: Node) -> bool:
+        kind = self.kind()
+        if kind == "|" and self._bars:
+            return False
+        if kind == "{" and self.kind(1) == "number":
+            raise Unsupported("two numbers without a sign between them")
+        return not isinstance(left, Text)
+
+    def _raised(self, base: Node) -> Node:
+        if self.accept("circ"):
+            return Op("degree", (base,))
+        if self.kind() == "{" and self.kind(1) in ("circ", "degree") and self.kind(2) == "}":
+            self._at += 3
+            return Op("degree", (base,))
+        if self.kind() == "degree":
+            self._at += 1
+            return Op("degree", (base,))
+        # Right to left: 2^3^2 is 2^9.
+        return Op("pow", (base, self._exponent()))
+
+    def _exponent(self) -> Node:
+        r"""Braces end an exponent: ``x^{2}(x+1)``; ``2^10`` is read as a person would."""
+        if self.kind() == "{":
+            group = self._group()
+            return Op("pow", (group, self._exponent())) if self.accept("^") else group
+        return self.expression(_POWER - 1)
+
     def _prefix(self) -> Node:
-        token = self._next()
-        if token.kind in ("-", "+"):
-            inner = self.expression(_PRODUCT)
-            return Op("neg", (inner,)) if token.kind == "-" else inner
-        if token.kind == "number":
+        token = self.next()
+        kind = token.kind
+        if kind == "number":
             return self._number(token)
-        if token.kind == "frac":
-            return Op("div", (self._argument(), self._argument()))
-        if token.kind == "root":
-            return self._root()
-        if token.kind in ("(", "{"):
-            return self._until(")" if token.kind == "(" else "}")
+        if kind == "sym":
+            return self._symbol(token)
+        if kind in ("-", "+"):
+            inner = self.expression(_SIGN if self._is_power_next() else _PRODUCT)
+            return Op("neg", (inner,)) if kind == "-" else inner
+        if kind in ("pm", "mp"):
+            return Op(kind, (self.expression(_PRODUCT),))
+        if kind in ("frac", "binom"):
+            above, below = self._argument(), self._argument()
+            if kind == "frac" and above == Sym("d"):
+                raise Unsupported("a derivative that is not worked out")
+            return Op("div" if kind == "frac" else "binom", (above, below))
+        if kind in ("root", "cbrt"):
+            return self._root(token)
+        if kind == "func":
+            return self._function(token)
+        if kind == "{":
+            self._at -= 1
+            return self._group()
+        if kind in ("|", "[floor", "[ceil"):
+            return self._barred(token)
+        if kind == "big":
+            return self._big(token)
+        if (shape := self.shaped(token)) is not None:
+            return shape
         raise Unsupported(f"{token.text!r} where a value should stand")
 
-    def _number(self, token: _Token) -> Node:
-        value = _literal(token.text)
-        mixed = value.whole and self._mixed_fraction()
-        return Op("mixed", (value, mixed)) if mixed else value
+    def _is_power_next(self) -> bool:
+        return self.kind() == "number"
+
+    # -- numbers and names -----------------------------------------------------------------------
+
+    def _number(self, token: Token) -> Node:
+        kind = self.kind()
+        if kind in ("bar", "dots") or (kind == "(" and "." in token.text):
+            repeated = self._repeating(token, kind)
+            if repeated is not None:
+                return Num(repeated, False)
+        if kind == "_":
+            self._at += 1
+            return base_number(token.text, self._index())
+        value = literal(token.text)
+        if value.whole and kind in ("frac", "number") and (mixed := self._mixed_fraction()):
+            return Op("mixed", (value, mixed))
+        return value
+
+    def _repeating(self, token: Token, kind: str) -> Fraction | None:
+        if kind == "dots":
+            self._at += 1
+            return repeating(token.text, None)
+        if kind == "(":
+            if self.kind(1) != "number" or self.kind(2) != ")" or self._tokens[self._at].spaced:
+                return None
+            digits = self._tokens[self._at + 1].text
+            if not digits.isdecimal() or self.kind(3) not in ("", ",", ")"):
+                return None
+            self._at += 3
+            return repeating(token.text, digits)
+        digits = self._barred_digits()
+        return repeating(token.text, digits)
+
+    def _barred_digits(self) -> str:
+        r"""Digits under bars or dots: ``\overline{16}``, ``\dot{1}4\dot{2}``."""
+        digits = ""
+        while self.kind() == "bar" or (digits and self.kind() == "number"):
+            if self.accept("bar"):
+                grouped = self.accept("{")
+                digits += self.next().text
+                if grouped:
+                    self.expect("}")
+            else:
+                digits += self.next().text
+        return digits
 
     def _mixed_fraction(self) -> Node | None:
         r"""The proper fraction after a whole number: ``2 1/2``, ``2\frac{1}{2}``."""
-        start, token = self._at, self.peek()
-        if token is None:
-            return None
+        start, token = self._at, self._tokens[self._at]
         if token.kind == "frac":
             self._at += 1
             fraction: Node | None = Op("div", (self._argument(), self._argument()))
-        elif token.kind == "number" and token.spaced and self._kind(1) == "/":
-            self._at += 2
-            below = self._next()
-            fraction = Op("div", (_literal(token.text), _literal(below.text)))
+        elif token.spaced and self.kind(1) == "/" and self.kind(2) == "number":
+            self._at += 3
+            fraction = Op("div", (literal(token.text), literal(self._tokens[self._at - 1].text)))
         else:
-            return None
+            raise Unsupported("two numbers without a sign between them")
         if _is_proper(fraction):
             return fraction
         self._at = start
         return None
 
-    def _root(self) -> Node:
-        unicode = self._tokens[self._at - 1].text == "√"
-        index: Node = Num(Fraction(2), True)
-        if self._kind() == "[":
+    def _symbol(self, token: Token) -> Node:
+        name = token.text
+        if self.kind() == "_":
             self._at += 1
-            index = self._until("]")
-        if unicode and self._kind() == "number":
-            return Op("root", (_literal(self._next().text), index))
+            name = f"{name}_{self._index()}"
+        while self.accept("prime"):
+            name += "'"
+        if name[:1] in _CALLED and self._is_inverse():
+            self._at += 5
+            name += "^-1"
+        elif name.rstrip("'") not in _CALLED or self.kind() != "(":
+            return Sym(name)
+        self.expect("(")
+        inside = self.listed()
+        self.expect(")")
+        args = inside.args if isinstance(inside, Op) and inside.kind == "list" else (inside,)
+        return Op("call", (Sym(name), *args), name)
+
+    def _is_inverse(self) -> bool:
+        kinds = tuple(self.kind(i) for i in range(6))
+        return kinds == ("^", "{", "-", "number", "}", "(")
+
+    def _index(self) -> str:
+        """An index or base as text."""
+        if not self.accept("{"):
+            return self.next().text
+        words = []
+        while self.kind() != "}":
+            words.append(self.next().text)
+            if len(words) > 12:
+                raise Unsupported("a long index")
+        self._at += 1
+        return "".join(words)
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def _root(self, token: Token) -> Node:
+        index: Node = Num(Fraction(3 if token.text in ("∛", "cbrt") else 2))
+        if self.accept("["):
+            index = self.expression()
+            self.expect("]")
+        if token.text in ("√", "∛") and self.kind() == "number":
+            return Op("root", (literal(self.next().text), index))
         return Op("root", (self._argument(), index))
 
     def _argument(self) -> Node:
-        r"""What a LaTeX command applies to: a group, or one digit (``\frac12`` is a half)."""
-        token = self._next()
-        if token.kind in ("{", "("):
-            return self._until("}" if token.kind == "{" else ")")
+        r"""What a command applies to: a group, a letter, or one digit (``\frac12`` is a half)."""
+        if self.kind() == "{":
+            return self._group()
+        token = self.next()
+        if token.kind == "(":
+            inner = self.expression()
+            self.expect(")")
+            return inner
+        if token.kind == "sym":
+            return Sym(token.text)
+        if token.kind in ("root", "frac", "func"):
+            self._at -= 1
+            return self._prefix()
         if token.kind != "number" or not token.text.isdecimal():
             raise Unsupported(f"{token.text!r} where an argument should stand")
-        if len(token.text) == 2 and self._tokens[self._at - 2].kind == "frac":
-            digits = [_Token("number", digit) for digit in token.text]
+        if len(token.text) == 2 and self._tokens[self._at - 2].kind in ("frac", "binom"):
+            digits = [Token("number", digit) for digit in token.text]
             self._tokens[self._at - 1 : self._at] = digits
-        elif len(token.text) > 1:
+        elif len(token.text) > 1 and self._tokens[self._at - 2].text != "sqrt":
             raise Unsupported(f"an argument of several digits without braces: {token.text[:20]}")
-        return _literal(token.text[0])
+        elif len(token.text) > 1:
+            raise Unsupported(f"a root of several digits without braces: {token.text[:20]}")
+        return literal(token.text[0])
 
-    def _until(self, closing: str) -> Node:
-        inner = self.expression(0)
-        token = self._next()
-        if token.kind != closing:
-            raise Unsupported(f"{token.text!r} where {closing!r} should stand")
-        return inner
+    def _group(self) -> Node:
+        self.expect("{")
+        inner = angle_of(self.listed())
+        if self.accept("over"):
+            inner = Op("div", (inner, self.expression()))
+        self.expect("}")
+        # In plain text {1, 2} is a set; a group of LaTeX holds one value.
+        is_list = isinstance(inner, Op) and inner.kind == "list"
+        return Op("set", inner.args) if is_list and isinstance(inner, Op) else inner
 
-    def _next(self) -> _Token:
-        token = self.peek()
-        if token is None:
-            raise Unsupported("it breaks off")
-        self._at += 1
-        return token
+    def _function(self, token: Token) -> Node:
+        name, power, base = token.text, None, None
+        while self.kind() in ("_", "^"):
+            if self.next().kind == "_":
+                base = self._group() if self.kind() == "{" else self._argument()
+            else:
+                power = self._group() if self.kind() == "{" else self._argument()
+        args = self._operands()
+        if name in ("log", "lg") and base is None:
+            base = Num(Fraction(10)) if name == "lg" else None
+        if power == Op("neg", (Num(Fraction(1)),)) and name in _INVERSES:
+            name, power = "a" + name, None
+        if name in ("log", "lg", "ln"):
+            node: Node = Op("log", (args[0],) if base is None else (args[0], base), name)
+            if name == "log" and base is None:
+                node = Op("log", (args[0], Num(Fraction(10))), "log10?")
+        elif name == "choose":
+            node = Op("binom", args)
+        elif name == "exp":
+            node = Op("pow", (Sym("e"), args[0]))
+        else:
+            node = Op(name, args)
+        if len(args) > 1 and name not in ("gcd", "lcm", "max", "min", "choose"):
+            raise Unsupported(f"{name} of several arguments")
+        return node if power is None else Op("pow", (node, power))
 
-    def _kind(self, ahead: int = 0) -> str | None:
-        token = self.peek(ahead)
-        return token.kind if token else None
+    def _operands(self) -> tuple[Node, ...]:
+        r"""Arguments of a function; without brackets the product that follows: ``\sin 2x``."""
+        if self.kind() in ("(", "{", "["):
+            closing = {"(": ")", "{": "}", "[": "]"}[self.next().kind]
+            inner = self.listed()
+            self.expect(closing)
+            is_list = isinstance(inner, Op) and inner.kind == "list"
+            args = inner.args if is_list and isinstance(inner, Op) else (inner,)
+            return tuple(angle_of(arg) for arg in args)
+        arg = self.expression(_PRODUCT)
+        chain = ""
+        while self.kind() in _JOINS - {"func", "big"} and self._joins(arg):
+            arg, chain = _product(arg, self.expression(_PRODUCT), chain), "mul"
+        return (arg,)
+
+    def _barred(self, token: Token) -> Node:
+        self._bars += token.kind == "|"
+        inner = self.expression()
+        self._bars -= token.kind == "|"
+        if token.kind == "|":
+            self.expect("|")
+            return Op("abs", (inner,))
+        self.expect("]" + token.text)
+        return Op(token.text, (inner,))
+
+    def _big(self, token: Token) -> Node:
+        r"""``\sum_{k=1}^{n}``, ``\int_a^b``, ``\lim``: kept, to be refused by the form."""
+        marks: list[Node] = []
+        while self.kind() in ("_", "^"):
+            self._at += 1
+            if token.text == "lim":
+                self._index()
+            else:
+                marks.append(self._group() if self.kind() == "{" else self._argument())
+        body = self.expression(_SUM)
+        return Op(token.text, (body, *marks))
 
 
-def _literal(text: str) -> Num:
-    value = read_number(text)
-    if isinstance(value, str):
-        raise Unsupported(value)
-    return Num(value, all(c not in text for c in ".eE"))
+_INVERSES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
+
+
+def angle_of(node: Node) -> Node:
+    """An angle in degrees as the operand of something, where it is no quantity by itself."""
+    if isinstance(node, Op) and node.kind == "quantity" and node.name == "degrees":
+        return Op("degree", node.args)
+    return node
+
+
+def _product(left: Node, right: Node, chain: str) -> Node:
+    factors = (
+        left.args if chain == "mul" and isinstance(left, Op) and left.kind == "mul" else (left,)
+    )
+    return Op("mul", (*factors, right))
+
+
+def _postfix(kind: str, left: Node) -> Node:
+    name = {"%": "percent", "!": "fact", "degree": "degree", "prime": "minutes"}[kind]
+    if isinstance(left, Op) and left.kind == name:
+        raise Unsupported(f"{kind!r} twice")
+    if kind == "prime":
+        raise Unsupported("a prime after a value")
+    return Op(name, (left,))
 
 
 def _is_proper(node: Node | None) -> bool:

@@ -1,6 +1,7 @@
 """What a tree comes to: its exact value where that is rational, and what is left to work out.
 
-Every integer is bounded in bits before it is computed, so that ``9^{9^{9}}`` ends at once.
+Every integer is bounded in bits before it is computed, so that ``9^{9^{9}}`` ends at once, and the
+work on large ones is counted, so that ten thousand of them end too.
 """
 
 from __future__ import annotations
@@ -8,22 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rewardkit.verifiers.math.tree import Node, Num, Op
+from rewardkit.verifiers.math import closed_forms
+from rewardkit.verifiers.math.arithmetic import (
+    MAX_BITS,
+    MAX_INDEX,
+    TooLarge,
+    Undefined,
+    bounded,
+    power,
+    root,
+)
+from rewardkit.verifiers.math.tree import UNEVALUATED, Node, Num, Op
 
-__all__ = ["Study", "TooLarge", "Undefined", "study"]
+__all__ = ["MAX_BITS", "MAX_INDEX", "Study", "TooLarge", "Undefined", "factors", "study"]
 
-MAX_BITS = 8192
-"""Largest numerator or denominator computed."""
-MAX_INDEX = 1000
-"""Greatest index of a root, and greatest exponent of something irrational."""
-
-
-class TooLarge(Exception):  # noqa: N818 - says what the value is, not that anything failed
-    """The value is larger than anything that is worked out."""
-
-
-class Undefined(Exception):  # noqa: N818 - as above
-    """The expression has no (real) value; the message says why."""
+MAX_LARGE_STEPS = 3000
+"""Most operations on numbers of more than 512 bits in one tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,10 @@ class Study:
 
     Attributes:
         value: the exact value; ``None`` where it is irrational, or rational only after algebra.
-        todo: kinds of operations left to do between rational values ("add", "mul", "div").
-        closed: a power or root in it comes to a rational value but is not worked out.
+        todo: kinds of operations left to do between rational values ("add", "mul", "div"), and of
+            operators not evaluated ("sum", "int", ...).
+        closed: a closed form in it (power, root, factorial, sine, ...) comes to a rational value
+            but is not worked out.
     """
 
     value: Fraction | None
@@ -41,59 +44,117 @@ class Study:
     closed: bool = False
 
 
+_NOTHING = Study(None)
+
+
 def study(node: Node) -> Study:
     """Work out a tree exactly.
 
     Raises:
         TooLarge: for values beyond the limits.
-        Undefined: for a division by zero or an even root of a negative number.
+        Undefined: for a division by zero.
     """
     if isinstance(node, Num):
         return Study(node.value)
-    if node.kind in ("add", "sub"):
-        return _sum(node)
-    if node.kind in ("mul", "div"):
-        return _product(node)
-    parts = [study(arg) for arg in node.args]
-    todo = frozenset[str]().union(*(part.todo for part in parts))
-    closed = any(part.closed for part in parts)
-    values = [part.value for part in parts]
-    if node.kind == "mixed":
-        return Study(_added(values))
-    if node.kind in ("neg", "percent"):
-        factor = Fraction(-1) if node.kind == "neg" else Fraction(1, 100)
-        return Study(_multiplied([values[0], factor]), todo, closed)
-    value = _power(*values) if node.kind == "pow" else _root(*values)
-    return Study(value, todo, closed or value is not None)
+    return _Student().of(node)
 
 
-def _sum(node: Op) -> Study:
-    terms = _spine(node, ("add", "sub"))
-    parts = [study(term) for term, _ in terms]
-    signed = [
-        None if part.value is None else part.value * (-1 if inverse else 1)
-        for part, (_, inverse) in zip(parts, terms, strict=True)
-    ]
-    todo = frozenset[str]().union(*(part.todo for part in parts))
-    if sum(value is not None for value in signed) > 1:
-        todo |= {"add"}
-    return Study(_added(signed), todo, any(part.closed for part in parts))
+class _Student:
+    """One walk over one tree, with its budget of work."""
+
+    def __init__(self) -> None:
+        self._large = 0
+
+    def of(self, node: Node) -> Study:
+        if isinstance(node, Num):
+            return Study(node.value)
+        if not isinstance(node, Op):
+            return _NOTHING
+        if node.kind == "add":
+            return self._sum(node)
+        if node.kind in ("mul", "div"):
+            return self._product(node)
+        parts = [self.of(arg) for arg in node.args]
+        todo, closed = _joined(parts)
+        values = [part.value for part in parts]
+        if node.kind in UNEVALUATED:
+            return Study(closed_forms.evaluated(node, values), todo | {node.kind}, closed)
+        return self._single(node, values, todo, closed)
+
+    def _single(
+        self, node: Op, values: list[Fraction | None], todo: frozenset[str], closed: bool
+    ) -> Study:
+        match node.kind:
+            case "mixed":
+                return Study(self._total(values))
+            case "base" | "quantity":
+                return Study(values[0], todo, closed)
+            case "neg":
+                return Study(None if values[0] is None else -values[0], todo, closed)
+            case "percent":
+                return Study(self._multiplied([values[0], Fraction(1, 100)]), todo, closed)
+            case "scaled":
+                return Study(self._multiplied(values), todo, closed)
+            case "pow":
+                value = closed_forms.named_power(node, values) or power(values[0], values[1])
+            case "root":
+                value = root(values[0], values[1])
+            case _:
+                value = closed_forms.evaluated(node, values)
+                if value is not None and value.numerator.bit_length() > MAX_BITS:
+                    value = None  # a factorial of thousands: its digits will do
+        return Study(value, todo, closed or value is not None)
+
+    def _sum(self, node: Op) -> Study:
+        parts = [self.of(term) for term in node.args]
+        todo, closed = _joined(parts)
+        if sum(part.value is not None for part in parts) > 1:
+            todo |= {"add"}
+        return Study(self._total([part.value for part in parts]), todo, closed)
+
+    def _product(self, node: Op) -> Study:
+        chain = factors(node)
+        parts = [self.of(factor) for factor, _ in chain]
+        values: list[Fraction | None] = []
+        for part, (_, inverse) in zip(parts, chain, strict=True):
+            if inverse and part.value == 0:
+                raise Undefined("a division by zero")
+            values.append(1 / part.value if inverse and part.value is not None else part.value)
+        value = self._multiplied(values)
+        if _is_scientific(node):
+            return Study(value)
+        todo, closed = _joined(parts)
+        rational = [f for f, v in zip(chain, values, strict=True) if v is not None]
+        whole = self._multiplied([v for v in values if v is not None])
+        return Study(value, todo | _left_to_do(rational, whole), closed)
+
+    def _total(self, values: list[Fraction | None]) -> Fraction | None:
+        total = Fraction(0)
+        for value in values:
+            if value is None:
+                return None
+            total = self._checked(total + value)
+        return total
+
+    def _multiplied(self, values: list[Fraction | None]) -> Fraction | None:
+        product = Fraction(1)
+        for value in values:
+            if value is None:
+                return None
+            product = self._checked(product * value)
+        return product
+
+    def _checked(self, value: Fraction) -> Fraction:
+        if value.denominator.bit_length() + value.numerator.bit_length() > 512:
+            self._large += 1
+            if self._large > MAX_LARGE_STEPS:
+                raise TooLarge("too much to work out")
+        return bounded(value)
 
 
-def _product(node: Op) -> Study:
-    factors = _spine(node, ("mul", "div"))
-    parts = [study(factor) for factor, _ in factors]
-    values: list[Fraction | None] = []
-    for part, (_, inverse) in zip(parts, factors, strict=True):
-        if inverse and part.value == 0:
-            raise Undefined("a division by zero")
-        values.append(1 / part.value if inverse and part.value is not None else part.value)
-    value = _multiplied(values)
-    if _is_scientific(node):
-        return Study(value)
-    todo = frozenset[str]().union(*(part.todo for part in parts))
-    rational = [f for f, v in zip(factors, values, strict=True) if v is not None]
-    return Study(value, todo | _left_to_do(rational, value), any(p.closed for p in parts))
+def _joined(parts: list[Study]) -> tuple[frozenset[str], bool]:
+    todo = frozenset[str]().union(*(part.todo for part in parts if part.todo))
+    return todo, any(part.closed for part in parts)
 
 
 def _left_to_do(rational: list[tuple[Node, bool]], value: Fraction | None) -> set[str]:
@@ -109,18 +170,21 @@ def _left_to_do(rational: list[tuple[Node, bool]], value: Fraction | None) -> se
     return todo
 
 
-def _spine(node: Node, kinds: tuple[str, str]) -> list[tuple[Node, bool]]:
-    """Operands of a chain of operations of the two kinds; True for subtracted or divided ones."""
-    operands: list[tuple[Node, bool]] = []
+def factors(node: Node) -> list[tuple[Node, bool]]:
+    """Factors of a chain of products and quotients; True for those divided by."""
+    found: list[tuple[Node, bool]] = []
     pending: list[tuple[Node, bool]] = [(node, False)]
     while pending:
         current, inverse = pending.pop()
-        if isinstance(current, Op) and current.kind in kinds:
-            left, right = current.args
-            pending += [(right, inverse != (current.kind == kinds[1])), (left, inverse)]
+        if isinstance(current, Op) and current.kind == "div":
+            pending += [(current.args[1], not inverse), (current.args[0], inverse)]
+        elif isinstance(current, Op) and current.kind == "mul":
+            pending += [(arg, inverse) for arg in reversed(current.args)]
+        elif isinstance(current, Op) and current.kind == "inv":
+            pending.append((current.args[0], not inverse))
         else:
-            operands.append((current, inverse))
-    return operands
+            found.append((current, inverse))
+    return found
 
 
 def _is_integer(node: Node) -> bool:
@@ -131,82 +195,11 @@ def _is_integer(node: Node) -> bool:
 
 def _is_scientific(node: Op) -> bool:
     r"""``6.02 \times 10^{23}`` is a way to write a number, not a product left to do."""
-    left, right = node.args
-    number = left.args[0] if isinstance(left, Op) and left.kind == "neg" else left
-    if node.kind != "mul" or not isinstance(number, Num):
+    if node.kind != "mul" or len(node.args) != 2:
         return False
-    if not (isinstance(right, Op) and right.kind == "pow"):
+    left, right = node.args
+    mantissa = left.args[0] if isinstance(left, Op) and left.kind == "neg" else left
+    if not isinstance(mantissa, Num) or not (isinstance(right, Op) and right.kind == "pow"):
         return False
     base, exponent = right.args
     return isinstance(base, Num) and base.whole and base.value == 10 and _is_integer(exponent)
-
-
-def _added(values: list[Fraction | None]) -> Fraction | None:
-    total = Fraction(0)
-    for value in values:
-        if value is None:
-            return None
-        total = _bounded(total + value)
-    return total
-
-
-def _multiplied(values: list[Fraction | None]) -> Fraction | None:
-    product = Fraction(1)
-    for value in values:
-        if value is None:
-            return None
-        product = _bounded(product * value)
-    return product
-
-
-def _bounded(value: Fraction) -> Fraction:
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-        raise TooLarge("too large to work out")
-    return value
-
-
-def _power(base: Fraction | None, exponent: Fraction | None) -> Fraction | None:
-    if exponent is None:
-        return None
-    if base is None:
-        if max(abs(exponent.numerator), exponent.denominator) > MAX_INDEX:
-            raise TooLarge("too large to work out")
-        return None
-    if base == 0 and exponent <= 0:
-        raise Undefined("a power of zero")
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if abs(base) == 1 and exponent.denominator == 1:
-        return base if exponent % 2 else Fraction(1)
-    if base not in (0, 1) and bits * abs(exponent) > 2 * MAX_BITS:
-        raise TooLarge("too large to work out")
-    if exponent.denominator == 1:
-        return _bounded(base ** int(exponent))
-    if base < 0:
-        raise Undefined("a broken power of a negative number")
-    root = _root(base, Fraction(exponent.denominator))
-    return None if root is None else _bounded(root**exponent.numerator)
-
-
-def _root(radicand: Fraction | None, index: Fraction | None) -> Fraction | None:
-    if index is None or index.denominator != 1 or not 2 <= index <= MAX_INDEX:
-        raise Undefined("a root whose index is not a whole number from 2 to 1000")
-    if radicand is None:
-        return None
-    n = int(index)
-    if radicand < 0:
-        if n % 2 == 0:
-            raise Undefined("an even root of a negative number")
-        root = _root(-radicand, index)
-        return None if root is None else -root
-    above, below = _integer_root(radicand.numerator, n), _integer_root(radicand.denominator, n)
-    return None if above is None or below is None else Fraction(above, below)
-
-
-def _integer_root(value: int, n: int) -> int | None:
-    """The exact n-th root of a natural number by Newton's method, or ``None`` if it has none."""
-    if value < 2:
-        return value
-    root = 1 << -(-value.bit_length() // n)
-    while (nearer := ((n - 1) * root + value // root ** (n - 1)) // n) < root:
-        root = nearer
-    return root if root**n == value else None

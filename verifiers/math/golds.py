@@ -1,0 +1,129 @@
+"""Golds: text, numbers, lists of accepted answers, expressions of sympy."""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from rewardkit.verdict import Verdict
+from rewardkit.verifiers._decimal import gold_number
+from rewardkit.verifiers.extraction import gold_text
+from rewardkit.verifiers.math.tree import Node, Op, Sym, number
+from rewardkit.verifiers.math.understood import Understood, studied, understood
+
+__all__ = ["MAX_GOLDS", "golds"]
+
+MAX_GOLDS = 64
+"""Most accepted answers of one row."""
+
+
+def golds(answer: object) -> list[Understood] | str:
+    """The accepted answers, or why there is none that can be judged."""
+    if isinstance(answer, list | tuple):
+        if not 0 < len(answer) <= MAX_GOLDS:
+            return f"a list of {len(answer)} accepted answers (1 to {MAX_GOLDS})"
+        found = [_one(item) for item in answer]
+        read = [gold for gold in found if isinstance(gold, Understood)]
+        if len(read) < len(found):
+            # One that cannot be read might be the one that the answer equals.
+            return next(gold for gold in found if isinstance(gold, str))
+        return read
+    gold = _one(answer)
+    return gold if isinstance(gold, str) else [gold]
+
+
+def _one(answer: object) -> Understood | str:
+    if isinstance(answer, str):
+        return understood(gold_text(answer))
+    if _is_sympy(answer):
+        try:
+            return studied(_tree(answer, 0))
+        except (TypeError, ValueError) as error:
+            return f"an expression of sympy that is not read: {error}"
+    if isinstance(answer, complex):
+        return "a complex float: write it as text"
+    if not isinstance(answer, numbers.Number | Decimal) or isinstance(answer, bool):
+        value: Any = gold_number(answer)
+    else:
+        value = gold_number(answer)
+    if isinstance(value, Verdict):
+        return value.reason
+    return studied(number(Fraction(value)))
+
+
+def _is_sympy(answer: object) -> bool:
+    """True for an object of sympy; nobody has one without having imported it."""
+    sympy = sys.modules.get("sympy")
+    return sympy is not None and isinstance(answer, sympy.Basic | sympy.MatrixBase)
+
+
+_FUNCTIONS = frozenset(
+    {"sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh"}
+)
+_NAMED = {"Pi": "pi", "Exp1": "e", "ImaginaryUnit": "i", "Infinity": "inf"}
+_RELATIONS = {
+    "Equality": "=", "Unequality": "!=", "StrictLessThan": "<", "LessThan": "<=",
+    "StrictGreaterThan": ">", "GreaterThan": ">=",
+}  # fmt: skip
+
+
+def _tree(expr: Any, depth: int) -> Node:
+    """Our tree of an expression, by the names of its classes; nothing of it is evaluated."""
+    if depth > 40:
+        raise ValueError("nested too deeply")
+    name = type(expr).__name__
+    if getattr(expr, "is_Rational", False):
+        return number(Fraction(int(expr.p), int(expr.q)))
+    if name == "Float":
+        return number(Fraction(str(expr)))
+    if name in _NAMED:
+        return Sym(_NAMED[name])
+    if name == "NegativeInfinity":
+        return Op("neg", (Sym("inf"),))
+    if name in ("Symbol", "Dummy"):
+        return Sym(str(expr.name))
+    if name == "EmptySet":
+        return Op("set", ())
+    if name == "Reals":
+        return Op("reals", ())
+    if "Matrix" in name:
+        rows = [[_tree(cell, depth + 1) for cell in row] for row in expr.tolist()]
+        return Op("matrix", tuple(Op("row", tuple(row)) for row in rows))
+    args = tuple(_tree(arg, depth + 1) for arg in expr.args if not _is_flag(arg))
+    return _operation(name, expr, args)
+
+
+def _is_flag(arg: Any) -> bool:
+    """Whether an end of an interval is open is no part of the tree."""
+    return type(arg).__name__ in ("BooleanTrue", "BooleanFalse")
+
+
+def _operation(name: str, expr: Any, args: tuple[Node, ...]) -> Node:
+    if name in ("Add", "Mul"):
+        return Op(name.lower(), args)
+    if name == "Pow":
+        return Op("pow", args)
+    if name == "exp":
+        return Op("pow", (Sym("e"), args[0]))
+    if name == "log":
+        return Op("log", args, "ln")
+    if name in ("Abs", "factorial", "binomial"):
+        return Op({"Abs": "abs", "factorial": "fact", "binomial": "binom"}[name], args)
+    if name in _FUNCTIONS:
+        return Op(name, args)
+    if name in _RELATIONS:
+        return Op("rel", args, _RELATIONS[name])
+    if name in ("FiniteSet", "Tuple"):
+        return Op("set" if name == "FiniteSet" else "tuple", args)
+    if name == "Interval":
+        around = ("(" if expr.left_open else "[") + (")" if expr.right_open else "]")
+        return Op("interval", args[:2], around)
+    if name == "Union":
+        node = args[0]
+        for arg in args[1:]:
+            node = Op("union", (node, arg))
+        return node
+    raise ValueError(f"a {name} in it")
