@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewardkit.errors import MissingColumnError, UsageError
+from rewardkit.errors import MissingColumnError, UsageError, brief
 
 __all__ = ["Column", "Message", "Sample", "Text", "last_text"]
 
@@ -147,5 +147,5 @@ def _check_text(name: str, value: object) -> None:
         return
     raise UsageError(
         f"{name} must be text or a list of messages like "
-        f'{{"role": "assistant", "content": "..."}}, got {type(value).__name__}: {value!r:.80}'
+        f'{{"role": "assistant", "content": "..."}}, got {type(value).__name__}: {brief(value)}'
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rewardkit._total import OnError, failed_part, total_score
-from rewardkit.errors import RewardError, UsageError, must_be_raised, told
+from rewardkit.errors import RewardError, UsageError, brief, must_be_raised, told
 from rewardkit.gate import Gate, is_open
 from rewardkit.rewards import Outcome, Reward
 from rewardkit.sample import Sample
@@ -153,7 +153,7 @@ def _all_failed(task: Task, error: Exception) -> list[Outcome]:
 def _check(rubric: Rubric, samples: Sequence[Sample], group_ids: Sequence[Any] | None) -> None:
     for sample in samples:
         if not isinstance(sample, Sample):
-            raise UsageError(f"expected Samples, got {type(sample).__name__}: {sample!r:.80}")
+            raise UsageError(f"expected Samples, got {type(sample).__name__}: {brief(sample)}")
     if group_ids is not None and len(group_ids) != len(samples):
         raise UsageError(f"{len(group_ids)} group_ids for {len(samples)} samples")
     needy = [name for name, reward in rubric.parts.items() if reward.needs_group]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -15,7 +14,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from rewardkit._running import run_sync
-from rewardkit.errors import UsageError, must_be_raised, told
+from rewardkit.errors import UsageError, brief, must_be_raised, told
 from rewardkit.rewards import OnUnscorable, VerifierReward
 from rewardkit.sample import Column, Sample
 from rewardkit.verdict import Verdict
@@ -192,11 +191,6 @@ def _explained(init: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-# A plain repr would build the whole text of what was given, however large, to show 80 characters.
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 80
-
-
 def explain_validation(error: ValidationError, what: str) -> str:
     """One line per mistake: where, what was expected, what was got."""
     lines = []
@@ -206,5 +200,5 @@ def explain_validation(error: ValidationError, what: str) -> str:
         if isinstance(inner, UsageError):  # a part that has already explained itself
             lines.append(f"{what}: {where}: {inner}")
             continue
-        lines.append(f"{what}: {where}: {item['msg']}, got {_BRIEF.repr(item.get('input')):.80}")
+        lines.append(f"{what}: {where}: {item['msg']}, got {brief(item.get('input'))}")
     return "\n".join(lines)
