@@ -36,8 +36,14 @@ def plain_args(thing: Any) -> dict[str, Any]:
     """The arguments of a verifier or reward that are not their default, as plain data.
 
     Raises:
-        SpecError: if one of them has no plain form.
+        SpecError: if one of them has no plain form, or the class is no dataclass.
     """
+    own = vars(type(thing))
+    if "__init__" in own and "__dataclass_fields__" not in own:
+        raise SpecError(
+            f"{type(thing).__name__} cannot be written to a spec: only the arguments of a "
+            f"dataclass are known. Make it one: @dataclass(frozen=True, kw_only=True)"
+        )
     try:
         made = TypeAdapter(type(thing)).dump_python(thing, mode="json", exclude_defaults=True)
     except (PydanticUserError, PydanticSerializationError) as error:

@@ -17,7 +17,7 @@ from typing import Any, overload
 from rewardkit._limited import Failed, Lost, Overrun, attempt, run_soft
 from rewardkit._running import run_sync
 from rewardkit._signature import Form, Signature
-from rewardkit.errors import RewardError, RewardKitError, RubricError, UsageError
+from rewardkit.errors import RewardError, RubricError, UsageError, must_be_raised
 from rewardkit.rewards import OnUnscorable, Outcome, Reward, check_finite
 from rewardkit.sample import Sample
 from rewardkit.verdict import Verdict
@@ -235,7 +235,7 @@ class FunctionReward(Reward):
 
     def _failed(self, failed: Failed, seconds: float) -> Outcome:
         error = failed.error
-        if failed.told is None and isinstance(error, RewardKitError):
+        if failed.told is None and must_be_raised(error):
             raise error  # a missing column is the caller's mistake, not the reward's failure
         told = failed.told or f"{type(error).__name__}: {error}"
         problem = RewardError(self.name, f"raised {told}")
@@ -319,7 +319,7 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
             return Lost(str(error))
         except WorkerLoadError as error:
             if error.type_name == WorkerRecursion.__name__:
-                raise
+                raise WorkerRecursion(error.message) from None
             return run_soft([partial(reward.fn, **values)], limit)[0]
 
     return call

@@ -81,7 +81,9 @@ def find(group: str, name: str) -> Any:
     if ":" in name:
         return load_code(name)
     kind = group.rpartition(".")[2].removesuffix("s")
-    raise SpecError(f"unknown {kind} {name!r}; there are: {', '.join(sorted(points)) or 'none'}")
+    raise SpecError(
+        f"unknown {kind} {brief(name)}; there are: {', '.join(sorted(points)) or 'none'}"
+    )
 
 
 def load_code(reference: str) -> Any:

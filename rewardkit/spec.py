@@ -113,7 +113,10 @@ def read_rubric(spec: Mapping[str, Any], *, allow_code: bool | Path = False) -> 
 
 def write_rubric(rubric: Rubric) -> dict[str, Any]:
     """See :meth:`rewardkit.Rubric.to_spec`."""
-    parts = {name: _write_part(reward) for name, reward in rubric.parts.items()}
+    try:
+        parts = {name: _write_part(reward) for name, reward in rubric.parts.items()}
+    except ValidationError as error:
+        raise SpecError(explain_validation(error, "rubric")) from None
     spec: dict[str, Any] = {"rewardkit": 1, "parts": parts}
     if rubric.gates:
         made = [
@@ -163,7 +166,8 @@ def _known_keys(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         if item["type"] == "extra_forbidden":
-            room = {"parts": PartSpec, "gates": GateSpec}.get(str(item["loc"][0]), RubricSpec)
+            rooms: dict[str, type[BaseModel]] = {"parts": PartSpec, "gates": GateSpec}
+            room = rooms.get(str(item["loc"][0]), RubricSpec)
             model = room if len(item["loc"]) > 1 else RubricSpec
             lines.append(f"\nkeys there are: {', '.join(model.model_fields)}")
     return "".join(dict.fromkeys(lines))

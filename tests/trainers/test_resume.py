@@ -21,7 +21,7 @@ def digits(completion: str) -> float:
     return sum(c.isdigit() for c in completion) / max(len(completion), 1)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "num_generations": 4,
     "per_device_train_batch_size": 4,
     "steps_per_generation": 4,

@@ -21,7 +21,7 @@ from rewardkit.trainers.step import optimizer_step
 
 ADVANTAGES = [1.4, -0.3, -1.1, 0.6]
 TEXTS = ["4", "seventeen", "it is 4", "2+2=5?"]
-ROWS = [{"prompt": f"{i}+{i}="} for i in range(8)]
+ROWS: list[dict[str, Any]] = [{"prompt": f"{i}+{i}="} for i in range(8)]
 
 
 def policy_in_float64(tiny_model: Path) -> Policy:
@@ -286,7 +286,7 @@ def test_evaluation_is_cut_into_batches_no_larger_than_a_generation(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(tiny_model, max_steps=1)
-    run.eval_rows = ROWS * 3
+    run.eval_rows = [*ROWS, *ROWS, *ROWS]
     sizes = []
     plain = run.policy.base.generate
 
