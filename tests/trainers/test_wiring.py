@@ -212,8 +212,10 @@ def test_advantages_are_scaled_as_asked(tiny_model: Path) -> None:
         totals = torch.tensor([c.total for c in items], dtype=torch.float64).view(-1, 4)
         centred = totals - totals.mean(1, keepdim=True)
         divide = {
-            "group": totals.std(1, keepdim=True) + 1e-4, "batch": totals.std() + 1e-4, "none": 1.0
-        }[scale]  # fmt: skip
+            "group": totals.std(1, keepdim=True) + 1e-4,
+            "batch": totals.std() + 1e-4,
+            "none": torch.tensor(1.0),
+        }[scale]
         found[scale] = torch.tensor([c.advantage for c in items], dtype=torch.float64)
         torch.testing.assert_close(found[scale].view(-1, 4), centred / divide)
     assert not torch.equal(found["group"], found["batch"])
