@@ -59,6 +59,17 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Outside of double quotes YAML folds line breaks into spaces, and it takes more characters for
+    # line breaks than one would think (NEL, the separators of Unicode); inside, all are escaped.
+    odd = not text.replace("\n", "").isprintable()
+    style = '"' if odd else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
+
+
 def dump_yaml(data: Any) -> str:
     """YAML of plain data that :func:`load_yaml` reads."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

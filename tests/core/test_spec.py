@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rewardkit import (
@@ -91,6 +91,8 @@ def test_no_character_is_lost_on_the_way_to_a_file_and_back(
 
 
 @given(text=st.text(), name=st.sampled_from(["rubric.yaml", "rubric.json"]))
+@example(text="\x85", name="rubric.yaml")
+@example(text="a\u2028 \u2029\ufeff\r\n\t ", name="rubric.yaml")
 def test_any_text_travels(tmp_path_factory: pytest.TempPathFactory, text: str, name: str) -> None:
     path = tmp_path_factory.mktemp("any") / name
     made = Rubric(p=Contains(f"x{text}"))
