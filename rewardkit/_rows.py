@@ -11,7 +11,15 @@ from typing import Any
 
 from rewardkit.errors import DataError
 
-__all__ = ["Numbered", "json_line", "read_csv", "read_json", "read_jsonl", "read_text"]
+__all__ = [
+    "Numbered",
+    "json_line",
+    "parse_json",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+    "read_text",
+]
 
 Numbered = tuple[int, dict[str, Any]]
 """A row with its line number (in a JSON list: its position), counted from 1."""
@@ -28,7 +36,7 @@ def read_jsonl(path: Path) -> list[Numbered]:
 
 def read_json(path: Path) -> list[Numbered]:
     """The rows of a file that holds one JSON list of objects. Raises ``DataError``."""
-    rows = _parsed(read_text(path), str(path))
+    rows = parse_json(read_text(path), str(path))
     if not isinstance(rows, list):
         raise DataError(
             f"{path} must hold a JSON list of objects, got {type(rows).__name__}. "
@@ -89,10 +97,11 @@ def _jsonl(path: Path) -> Iterator[Numbered]:
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}:{number}"
-            yield number, _object(_parsed(line, where), where)
+            yield number, _object(parse_json(line, where), where)
 
 
-def _parsed(text: str, where: str) -> Any:
+def parse_json(text: str, where: str) -> Any:
+    """The data in a JSON text. Raises ``DataError`` (also for a key given twice)."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

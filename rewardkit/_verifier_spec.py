@@ -5,21 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import (
+    PlainSerializer,
+    PlainValidator,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticSerializationError
 
-from rewardkit.errors import SpecError
+from rewardkit.errors import SpecError, brief, told
 from rewardkit.registry import VERIFIERS, find, name_of
 from rewardkit.verifier import Verifier, explain_validation
 
-__all__ = ["AnyVerifier", "read_verifier", "write_verifier"]
+__all__ = ["AnyVerifier", "plain_args", "read_verifier", "write_verifier"]
 
 
-def write_verifier(verifier: Verifier, *, defaults: bool = False) -> dict[str, Any]:
-    """``{"verifier": name, "args": {...}}``; arguments equal to their default are left out."""
-    args = TypeAdapter(type(verifier)).dump_python(
-        verifier, mode="json", exclude_defaults=not defaults
-    )
-    return {"verifier": name_of(VERIFIERS, type(verifier)), **({"args": args} if args else {})}
+def write_verifier(verifier: Verifier) -> dict[str, Any]:
+    """``{"verifier": name, "args": {...}}``; arguments equal to their default are left out.
+
+    Raises:
+        SpecError: if the class has no name, or an argument no plain form.
+    """
+    name = name_of(VERIFIERS, type(verifier))
+    args = plain_args(verifier)
+    return {"verifier": name, **({"args": args} if args else {})}
+
+
+def plain_args(thing: Any) -> dict[str, Any]:
+    """The arguments of a verifier or reward that are not their default, as plain data.
+
+    Raises:
+        SpecError: if one of them has no plain form, or the class is no dataclass.
+    """
+    own = vars(type(thing))
+    if "__init__" in own and "__dataclass_fields__" not in own:
+        raise SpecError(
+            f"{type(thing).__name__} cannot be written to a spec: only the arguments of a "
+            f"dataclass are known. Make it one: @dataclass(frozen=True, kw_only=True)"
+        )
+    try:
+        made = TypeAdapter(type(thing)).dump_python(thing, mode="json", exclude_defaults=True)
+    except (PydanticUserError, PydanticSerializationError) as error:
+        raise SpecError(
+            f"{type(thing).__name__} cannot be written to a spec: an argument has no plain form: "
+            f"{told(error)}"
+        ) from None
+    return dict(made)
 
 
 def read_verifier(value: Any) -> Verifier:
@@ -28,7 +60,7 @@ def read_verifier(value: Any) -> Verifier:
         return value
     if not isinstance(value, Mapping) or not set(value) <= {"verifier", "args"}:
         raise SpecError(
-            f'expected a verifier like {{"verifier": name, "args": ...}}, got {value!r}'
+            f'expected a verifier like {{"verifier": name, "args": ...}}, got {brief(value)}'
         )
     cls = find(VERIFIERS, str(value.get("verifier")))
     if not (isinstance(cls, type) and issubclass(cls, Verifier)):

@@ -7,7 +7,10 @@ be judged and none that fails, it cannot be judged (Kleene, "Introduction to Met
 
 from __future__ import annotations
 
+from typing import Any
+
 from rewardkit._verifier_spec import AnyVerifier
+from rewardkit.errors import UsageError
 from rewardkit.sample import Sample
 from rewardkit.verdict import Verdict
 from rewardkit.verifier import Verifier
@@ -16,9 +19,16 @@ __all__ = ["AllOf", "AnyOf", "Not"]
 
 
 class AllOf(Verifier):
-    """Correct if every one is. Stops at the first that fails."""
+    """Correct if every one is. Stops at the first that fails.
+
+    Raises:
+        UsageError: without any: a part of nothing would be correct for every text.
+    """
 
     verifiers: tuple[AnyVerifier, ...]
+
+    def __post_init__(self) -> None:
+        _check_any(self)
 
     def _verify(self, sample: Sample) -> Verdict:
         return _fold(self.verifiers, sample, decisive="incorrect")
@@ -27,11 +37,26 @@ class AllOf(Verifier):
     def columns(self) -> frozenset[str]:
         return frozenset().union(*(v.columns for v in self.verifiers))
 
+    @property
+    def blocking(self) -> bool:  # type: ignore[override]
+        """True if a member waits."""
+        return any(v.blocking or v.is_async for v in self.verifiers)
+
+    def environment(self) -> dict[str, Any]:
+        return _environments(self.verifiers)
+
 
 class AnyOf(Verifier):
-    """Correct if at least one is. Stops at the first that holds."""
+    """Correct if at least one is. Stops at the first that holds.
+
+    Raises:
+        UsageError: without any: a part of nothing would be incorrect for every text.
+    """
 
     verifiers: tuple[AnyVerifier, ...]
+
+    def __post_init__(self) -> None:
+        _check_any(self)
 
     def _verify(self, sample: Sample) -> Verdict:
         return _fold(self.verifiers, sample, decisive="correct")
@@ -40,15 +65,27 @@ class AnyOf(Verifier):
     def columns(self) -> frozenset[str]:
         return frozenset().union(*(v.columns for v in self.verifiers))
 
+    @property
+    def blocking(self) -> bool:  # type: ignore[override]
+        """True if a member waits."""
+        return any(v.blocking or v.is_async for v in self.verifiers)
+
+    def environment(self) -> dict[str, Any]:
+        return _environments(self.verifiers)
+
 
 class Not(Verifier):
-    """Correct if the other is incorrect. Unscorable stays unscorable."""
+    """Correct if the other is incorrect. Unscorable stays unscorable.
+
+    Incorrect stays incorrect where there was nothing to judge (the label ``"missing"``) or judging
+    ran into a limit: else writing no answer, or one that takes for ever, would earn the reward.
+    """
 
     verifier: AnyVerifier
 
     def _verify(self, sample: Sample) -> Verdict:
         inner = self.verifier.verify(sample)
-        if inner.status == "unscorable":
+        if inner.status == "unscorable" or _undecided(inner):
             return inner
         made = Verdict.correct if inner.status == "incorrect" else Verdict.incorrect
         return made(f"not: {inner.reason}", rule=f"not {inner.evidence.rule}")
@@ -57,10 +94,46 @@ class Not(Verifier):
     def columns(self) -> frozenset[str]:
         return self.verifier.columns
 
+    @property
+    def blocking(self) -> bool:  # type: ignore[override]
+        """True if the other waits."""
+        return self.verifier.blocking or self.verifier.is_async
+
+    def environment(self) -> dict[str, Any]:
+        return self.verifier.environment()
+
+
+_LIMITS = ("the pattern ran past", "not decided")
+"""How the reasons of our own verifiers begin where a text drove them into a limit."""
+
+
+def _check_any(combination: AllOf | AnyOf) -> None:
+    if not combination.verifiers:
+        raise UsageError(f"{type(combination).__name__} needs at least one verifier")
+
+
+def _undecided(verdict: Verdict) -> bool:
+    """Whether an incorrect verdict says that nothing was found out, rather than that it is so."""
+    return verdict.status == "incorrect" and (
+        verdict.label in ("missing", "limit")
+        or verdict.evidence.rule == "limit"
+        or verdict.reason.startswith(_LIMITS)
+    )
+
+
+def _environments(verifiers: tuple[Verifier, ...]) -> dict[str, Any]:
+    """What the members depend on, by its name; numbered where two say different things."""
+    found: dict[str, Any] = {}
+    for number, verifier in enumerate(verifiers, 1):
+        for name, value in verifier.environment().items():
+            same = found.get(name, value) == value
+            found[name if same else f"{name} of verifier {number}"] = value
+    return found
+
 
 def _fold(verifiers: tuple[Verifier, ...], sample: Sample, *, decisive: str) -> Verdict:
     """The first decisive verdict; else the first unscorable one; else the last."""
-    unknown, last = None, Verdict.correct("nothing to check", rule="empty")
+    unknown: Verdict | None = None
     for verifier in verifiers:
         last = verifier.verify(sample)
         if last.status == decisive:

@@ -20,6 +20,7 @@ What cannot be judged is no error: it is a verdict with status ``"unscorable"``.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 
 __all__ = [
@@ -35,6 +36,10 @@ __all__ = [
     "TooManyUnscorableError",
     "UsageError",
 ]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 class RewardKitError(Exception):
@@ -145,3 +150,12 @@ def told(error: BaseException) -> str:
     except Exception:
         message = "(its message cannot be read)"
     return f"{type(error).__name__}: {message}"[:400]
+
+
+def brief(value: object) -> str:
+    """What was got, in at most 80 characters: a plain repr would first build the text of all of it,
+    gigabytes perhaps, and may itself fail."""
+    try:
+        return _SHORT.repr(value)[:80]
+    except Exception:
+        return f"a {type(value).__name__} that cannot be shown"

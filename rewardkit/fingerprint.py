@@ -1,26 +1,26 @@
 """A fingerprint of all that a score depends on.
 
-Covered: every part's full arguments (defaults included), weights, policies and gates; the version
-of each verifier and of the distributions it stands on; the source of user functions, of the
-functions and constants of their own modules that they use, their defaults and closures, and the
-versions of the packages they call.
+Covered: every part's arguments (defaults included), weights, policies, limits and gates; the
+version of each verifier of ours and of the distributions it stands on; the source of functions and
+classes of the user's, what they use of their own and of other modules of the user's (functions,
+classes, constants, patterns), their defaults, closures and attributes, the state of their objects;
+and the versions of the packages that they call. Not covered: files that code reads, what it imports
+by a computed name, and the state of objects of other packages.
+
+The same code has the same fingerprint in every process. See :mod:`rewardkit._canonical`.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
-import sys
-import types
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from dataclasses import fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
-from rewardkit._verifier_spec import write_verifier
+from rewardkit._canonical import Encoder
+from rewardkit._code import home_of, source_of
 from rewardkit.function import FunctionReward
 from rewardkit.rewards import Reward, VerifierReward
 from rewardkit.verifier import Verifier
@@ -33,140 +33,79 @@ __all__ = ["describe", "fingerprint"]
 
 def fingerprint(rubric: Rubric) -> str:
     """Sixteen hex digits of a SHA-256 over :func:`describe`."""
-    text = json.dumps(describe(rubric), sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    text = json.dumps(describe(rubric), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def describe(rubric: Rubric) -> dict[str, Any]:
     """Everything the fingerprint covers, as plain data: two of them can be compared."""
-    return {
-        "parts": [[name, _reward(reward)] for name, reward in rubric.parts.items()],
-        "gates": [[g.on, g.gated, g.at_least, g.cap] for g in rubric.gates],
-    }
+    encoder = _Encoder()
+    return {**encoder.rubric(rubric), "code": encoder.finish()}
 
 
-def _reward(reward: Reward) -> dict[str, Any]:
-    common = {"weight": reward.weight, "unscorable": reward.unscorable, "range": reward.range}
-    if isinstance(reward, VerifierReward):
-        pays = [reward.correct, reward.incorrect, reward.partial, dict(reward.values)]
-        return {**common, "pays": pays, **_verifier(reward.verifier)}
-    if isinstance(reward, FunctionReward):
-        return {**common, "form": reward.signature.form, "function": _function(reward.fn)}
-    own = {"class": _code(type(reward)), "args": _arguments(reward)}
-    return {**common, **own}
+class _Encoder(Encoder):
+    """Knows rubrics, rewards and verifiers: what of them bears on a score, and what does not."""
 
+    def special(self, value: Any) -> Any:
+        if isinstance(value, Verifier):
+            return ["verifier", self._verifier(value)]
+        if isinstance(value, FunctionReward):  # a helper that happens to be a reward too
+            return self.encode(value.fn)
+        if isinstance(value, Reward):
+            return ["reward", self.reward(value)]
+        kind = type(value)
+        if kind.__module__ == "rewardkit.rubric" and hasattr(value, "gates"):
+            return ["rubric", self.rubric(value)]
+        if kind.__module__.startswith("rewardkit.") and is_dataclass(value):
+            # An argument, a pair of markers say: by what it holds and not by our version.
+            return [kind.__qualname__, self._fields(value)]
+        return None
 
-def _verifier(verifier: Verifier) -> dict[str, Any]:
-    """A verifier and every one inside it: each with its arguments and versions."""
-    try:
-        args = write_verifier(verifier, defaults=True)
-    except ValueError:
-        args = {"repr": repr(verifier)}
-    return {"args": args, "stands": [_standing(v) for v in _nested(verifier)]}
+    def rubric(self, rubric: Rubric) -> dict[str, Any]:
+        return {
+            "parts": [[name, self.reward(reward)] for name, reward in rubric.parts.items()],
+            "gates": [[g.on, g.gated, g.at_least, g.cap] for g in rubric.gates],
+        }
 
+    def reward(self, reward: Reward) -> dict[str, Any]:
+        common = {"weight": float(reward.weight), "unscorable": self.encode(reward.unscorable)}
+        if isinstance(reward, VerifierReward) and type(reward) is VerifierReward:
+            values = {label: float(value) for label, value in reward.values.items()}
+            pays = [float(reward.correct), float(reward.incorrect), reward.partial, values]
+            judge = self._verifier(reward.verifier)
+            return {**common, "pays": self.encode(pays), "verifier": judge}
+        if isinstance(reward, FunctionReward) and type(reward) is FunctionReward:
+            options = [reward.signature.form, reward.bounds, reward.limit_s]
+            return {
+                **common,
+                "options": self.encode(options),
+                "function": self.encode(reward.fn),
+            }
+        return {**common, **self._custom(reward)}
 
-def _standing(verifier: Verifier) -> dict[str, Any]:
-    kind = type(verifier)
-    ours = kind.__module__.partition(".")[0] == "rewardkit"
-    return {
-        "version": verifier.version,
-        "on": {name: _version(name) for name in verifier.stands_on},
-        # Ours state their version by hand; a user's class is identified by its source as well.
-        "source": None if ours else _code(kind),
-    }
+    def _custom(self, reward: Reward) -> dict[str, Any]:
+        """A reward of a class of its own: those of ours have no version, so the source counts."""
+        kind = type(reward)
+        ours = source_of(kind) if kind.__module__.partition(".")[0] == "rewardkit" else None
+        return {"class": [self.encode(kind), ours], "state": self._fields(reward)}
 
+    def _verifier(self, verifier: Verifier) -> dict[str, Any]:
+        """A verifier by its class, arguments and versions; those inside it are arguments."""
+        kind = type(verifier)
+        ours = kind.__module__.partition(".")[0] == "rewardkit"
+        return {
+            # Ours state their version by hand; a user's class is identified by its source as well.
+            "class": f"{kind.__module__}.{kind.__qualname__}" if ours else self.encode(kind),
+            "version": verifier.version,
+            "on": {name: _version(name) for name in verifier.stands_on},
+            "args": self._fields(verifier),
+        }
 
-def _nested(verifier: Verifier) -> Iterator[Verifier]:
-    yield verifier
-    for value in vars(verifier).values():
-        for item in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(item, Verifier):
-                yield from _nested(item)
-
-
-def _arguments(reward: Reward) -> Any:
-    return TypeAdapter(type(reward)).dump_python(reward, mode="json")
-
-
-def _function(fn: Callable[..., Any], seen: set[int] | None = None) -> Any:
-    """Source of a function, and of what it uses, without following into installed packages."""
-    seen = set() if seen is None else seen
-    if isinstance(fn, FunctionReward):
-        return _function(fn.fn, seen)
-    if isinstance(fn, functools.partial):
-        return [
-            "partial",
-            _function(fn.func, seen),
-            repr(fn.args),
-            repr(sorted(fn.keywords.items())),
-        ]
-    if isinstance(fn, types.MethodType):
-        return ["method", repr(fn.__self__), _function(fn.__func__, seen)]
-    if not isinstance(fn, types.FunctionType):
-        return ["object", _code(type(fn)), repr(fn)]
-    if id(fn) in seen:
-        return "seen"
-    seen.add(id(fn))
-    closure = [c.cell_contents for c in fn.__closure__ or () if _filled(c)]
-    uses = {
-        name: _used(fn.__globals__[name], seen) for name in _names(fn) if name in fn.__globals__
-    }
-    return [_code(fn), repr(fn.__defaults__), [_used(c, seen) for c in closure], uses]
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
-
-
-def _used(value: Any, seen: set[int]) -> Any:
-    """What a global or closed-over value contributes."""
-    if isinstance(value, types.ModuleType):
-        return ["module", value.__name__, _module_version(value.__name__)]
-    if isinstance(value, Verifier):
-        return _verifier(value)
-    if isinstance(
-        value, types.FunctionType | types.MethodType | functools.partial | FunctionReward
-    ):
-        own = getattr(value, "__module__", "") or ""
-        found = _module_version(own)
-        return ["function", own, found] if found else _function(value, seen)
-    if isinstance(value, type):
-        return ["class", value.__qualname__, _module_version(value.__module__) or _code(value)]
-    if isinstance(value, str | bytes | int | float | bool | tuple | frozenset | type(None)):
-        return repr(value)
-    if isinstance(value, list | dict | set):
-        return repr(value)[:100_000]
-    return ["value", type(value).__qualname__, _module_version(type(value).__module__)]
-
-
-def _names(fn: types.FunctionType) -> list[str]:
-    """Global names that a function and the functions nested in it read."""
-    names: set[str] = set()
-    codes = [fn.__code__]
-    while codes:
-        code = codes.pop()
-        names.update(code.co_names)
-        codes.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
-    return sorted(names)
-
-
-def _code(thing: Any) -> str:
-    """Source text; where there is none (a notebook's past, a C function), the bytecode or name."""
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}"
-        return name if code is None else f"{name} {code.co_code.hex()} {code.co_consts!r}"
-
-
-@functools.cache
-def _distributions() -> Any:
-    return packages_distributions()
+    def _fields(self, thing: Any) -> dict[str, Any]:
+        own = home_of(type(thing)) is None
+        names = {f.name for f in fields(thing)} if is_dataclass(thing) else set()
+        state = {name: value for name, value in self._state(thing) if own or name in names}
+        return {name: self.encode(value) for name, value in sorted(state.items())}
 
 
 @functools.cache
@@ -175,13 +114,3 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _module_version(module: str) -> str | None:
-    """Version of the distribution that a module belongs to, or ``None`` for the user's own code."""
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return f"python {sys.version_info.major}.{sys.version_info.minor}"
-    for name in _distributions().get(top, ()):
-        return f"{name} {_version(name)}"
-    return None

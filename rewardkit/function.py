@@ -17,7 +17,7 @@ from typing import Any, overload
 from rewardkit._limited import Failed, Lost, Overrun, attempt, run_soft
 from rewardkit._running import run_sync
 from rewardkit._signature import Form, Signature
-from rewardkit.errors import RewardError, RewardKitError, RubricError, UsageError
+from rewardkit.errors import RewardError, RubricError, UsageError, must_be_raised
 from rewardkit.rewards import OnUnscorable, Outcome, Reward, check_finite
 from rewardkit.sample import Sample
 from rewardkit.verdict import Verdict
@@ -26,9 +26,9 @@ __all__ = ["FunctionReward", "reward"]
 
 MAX_VALUE = 1e100
 """Beyond this a value is as good as infinite: sums and squares of it overflow."""
-COMPUTING_SHARE = 0.8
-"""Share of a limit that may be processor time: what computes without end is told from what waits by
-running out of this first."""
+CLOCK_FACTOR = 4.0
+"""Seconds by the clock for each second of a hard limit, which is processor time: a busy machine
+must not decide, and what computes without end is told from what waits."""
 MAX_IN_FLIGHT = 64
 """Calls of one async function that run at the same time."""
 
@@ -47,8 +47,9 @@ class FunctionReward(Reward):
         bounds: least and greatest value it returns, if known; needed behind a gate, and checked.
         limit_s: seconds that one call may take; ``None``: as the scoring says, by default without
             a limit, called here and now. Under a limit, a function that another process can import
-            runs in a worker that is killed, and its process keeps no state for the caller; any
-            other runs in a thread that is left behind, see :mod:`rewardkit._limited`.
+            runs in a worker that is killed after so much processor time (or four times that by
+            the clock), and its process keeps no state for the caller; any other runs in a thread
+            that is left behind after so much time by the clock, see :mod:`rewardkit._limited`.
         form: ``"single"``, ``"batch"`` or ``"group"`` (called with all completions of one prompt);
             read from the signature if ``None``.
         name: the name of the part when passed to ``Rubric`` without one.
@@ -235,7 +236,7 @@ class FunctionReward(Reward):
 
     def _failed(self, failed: Failed, seconds: float) -> Outcome:
         error = failed.error
-        if failed.told is None and isinstance(error, RewardKitError):
+        if failed.told is None and must_be_raised(error):
             raise error  # a missing column is the caller's mistake, not the reward's failure
         told = failed.told or f"{type(error).__name__}: {error}"
         problem = RewardError(self.name, f"raised {told}")
@@ -308,9 +309,8 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
 
     def call(values: dict[str, Any], limit: float) -> Any:
         try:
-            return shared_pool().call(
-                found, (), values, cpu_s=COMPUTING_SHARE * limit, wall_s=limit
-            )
+            wall = CLOCK_FACTOR * limit
+            return shared_pool().call(found, (), values, cpu_s=limit, wall_s=wall)
         except WorkerTimeout as error:
             return Overrun(limit, "its worker was killed", computing=error.limit == "cpu")
         except WorkerFunctionError as error:
@@ -319,7 +319,7 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
             return Lost(str(error))
         except WorkerLoadError as error:
             if error.type_name == WorkerRecursion.__name__:
-                raise
+                raise WorkerRecursion(error.message) from None
             return run_soft([partial(reward.fn, **values)], limit)[0]
 
     return call

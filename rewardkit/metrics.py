@@ -14,7 +14,7 @@ from rewardkit.score import PartScore, Score
 
 __all__ = ["CorrectShare", "check_unscorable", "mean", "score_metrics"]
 
-_FAILURES = frozenset({"function error", "limit", "verifier error"})
+_FAILURES = frozenset({"function error", "limit", "verifier error", "worker"})
 """Rules of verdicts that say a reward failed, rather than declined to judge."""
 
 

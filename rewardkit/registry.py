@@ -8,6 +8,7 @@ nothing above it and nothing is imported before it is used. ``module:attribute``
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -16,9 +17,10 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
-from rewardkit.errors import SpecError
+from rewardkit.errors import SpecError, brief
 
 __all__ = ["PRESETS", "REWARDS", "VERIFIERS", "allowing_code", "find", "load_code", "name_of"]
 
@@ -40,30 +42,56 @@ def allowing_code(folder: Path | None) -> Iterator[None]:
 
 
 @cache
-def _registered(group: str) -> Mapping[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+def _registered(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """Entry points by name; several of one name where packages disagree on what it means."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=group):
+        known = found.get(point.name, ())
+        if point.value not in (other.value for other in known):
+            found[point.name] = (*known, point)
+    return found
+
+
+def _only(points: tuple[EntryPoint, ...]) -> EntryPoint:
+    """The one entry point of a name. Were one of two taken, installing a package could change what
+    a rubric means without a word."""
+    if len(points) > 1:
+        homes = " and ".join(f"{_distribution(p)} ({p.value})" for p in points)
+        raise SpecError(
+            f"{points[0].name!r} is registered twice, by {homes}: uninstall one of them, or name "
+            f"the class as module:Class and allow code"
+        )
+    return points[0]
+
+
+def _distribution(point: EntryPoint) -> str:
+    return "an unknown package" if point.dist is None else point.dist.name
 
 
 def find(group: str, name: str) -> Any:
     """The object registered (or importable, where code is allowed) under a name.
 
     Raises:
-        SpecError: if the name is unknown, listing those there are, or if code is not allowed.
+        SpecError: if the name is unknown, listing those there are, if two packages give it two
+            meanings, or if code is not allowed.
     """
     points = _registered(group)
     if name in points:
-        return points[name].load()
+        return _only(points[name]).load()
     if ":" in name:
         return load_code(name)
     kind = group.rpartition(".")[2].removesuffix("s")
-    raise SpecError(f"unknown {kind} {name!r}; there are: {', '.join(sorted(points)) or 'none'}")
+    raise SpecError(
+        f"unknown {kind} {brief(name)}; there are: {', '.join(sorted(points)) or 'none'}"
+    )
 
 
 def load_code(reference: str) -> Any:
     """The object at ``module:attribute`` or ``file.py:attribute``.
 
     Raises:
-        SpecError: if code is not allowed, or the module or attribute is not there.
+        SpecError: if code is not allowed, the module or attribute is not there, or its import
+            fails.
     """
     folder = _allow_code.get()
     if folder is None:
@@ -81,7 +109,7 @@ def load_code(reference: str) -> Any:
         found: Any = module
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, OSError, AttributeError) as error:
+    except Exception as error:  # importing runs the module: it may raise anything
         beside = folder / f"{module_name.partition('.')[0]}.py"
         hint = f". Did you mean {beside.name}:{attribute}?" if beside.is_file() else ""
         problem = f"{type(error).__name__}: {error}{hint}"
@@ -94,17 +122,26 @@ _FROM_FILES: dict[str, Path] = {}
 
 
 def _file(path: Path) -> Any:
-    """A module from a file; loaded once, so that functions keep their identity and pickle."""
+    """A module from a file; loaded once, so that functions keep their identity and pickle.
+
+    It gets a name of its own: under the file's name it would stand in for any other module called
+    so, ``random`` say, for all that is imported later.
+    """
     path = path.resolve()
-    name = path.stem if str(path.parent) in sys.path else f"rewardkit_file_{path.stem}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(path):
+    digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    name = f"rewardkit_file_{digest}_{path.stem}"
+    if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # half a module must not be found whole the next time
+        raise
     _FROM_FILES[name] = path
     return module
 
@@ -113,18 +150,37 @@ def name_of(group: str, target: Any) -> str:
     """The name a spec gives to a class or function: its registered one, else ``module:attribute``.
 
     Raises:
-        SpecError: for lambdas, nested functions and whatever else cannot be found by name again.
+        SpecError: for lambdas, nested functions, partials, callable objects, and whatever else
+            cannot be found by name again.
     """
-    home = _FROM_FILES.get(target.__module__, target.__module__)
-    reference = f"{home}:{target.__qualname__}"
-    for name, point in _registered(group).items():
-        same_name = point.value.rpartition(":")[2] == target.__qualname__
+    module, qualname = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        raise SpecError(
+            f"{brief(target)} cannot be written to a spec: it has no name. Put it into a module as "
+            f"a function (def) that calls it"
+        )
+    reference = f"{_FROM_FILES.get(module, module)}:{qualname}"
+    for name, points in _registered(group).items():
+        same_name = points[0].value.rpartition(":")[2] == qualname
         # Loaded only where the name fits: one broken plug-in must not break every spec.
-        if point.value == reference or (same_name and point.load() is target):
+        if len(points) == 1 and (
+            points[0].value == reference or (same_name and points[0].load() is target)
+        ):
             return name
-    if "<" in target.__qualname__ or target.__module__ == "__main__":
+    if "<" in qualname or module == "__main__" or not _leads_to(module, qualname, target):
         raise SpecError(
             f"{reference} cannot be written to a spec: it could not be found by name when the "
             f"spec is read. Move it to a module (a lambda needs a def)"
         )
     return reference
+
+
+def _leads_to(module: str, qualname: str, target: Any) -> bool:
+    """Whether a name leads back to the very object, as it does not for a method of an instance or
+    for a function that a decorator has replaced."""
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    decorated = getattr(found, "fn", None)  # a FunctionReward stands in for its function
+    bound = isinstance(target, MethodType) and found == target
+    return found is target or decorated is target or bound

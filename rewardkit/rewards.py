@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from rewardkit.errors import RewardError, RubricError
+from rewardkit.errors import RewardError, RubricError, brief
 from rewardkit.sample import Sample
 from rewardkit.verdict import Verdict
 
@@ -190,4 +190,4 @@ def check_finite(what: str, value: object) -> None:
     except OverflowError:  # a whole number that no float can hold
         finite = False
     if not finite:
-        raise RubricError(f"{what} must be a finite number, got {value!r}")
+        raise RubricError(f"{what} must be a finite number, got {brief(value)}")

@@ -172,7 +172,8 @@ class Rubric:
 
         Args:
             samples: what to judge.
-            group_ids: which samples share a prompt; needed by parts that see a whole group.
+            group_ids: which samples share a prompt; needed by parts that see a whole group (behind
+                a gate, those of the group for which it is open).
             on_error: ``"raise"`` where a function fails, or ``"abstain"``: make that score
                 unscorable, as training does.
             limit_s: seconds per call for functions without a limit of their own (a soft limit).
@@ -192,9 +193,12 @@ class Rubric:
         plan = scoring.plan(self, samples, group_ids, on_error)
         return await scoring.adrive(plan, limit_s)
 
-    def as_trl_reward(self) -> RubricReward:
-        """This rubric as one reward function for ``trl.GRPOTrainer(reward_funcs=[...])``."""
-        return RubricReward(self)
+    def as_trl_reward(self, num_generations: int | None = None) -> RubricReward:
+        """This rubric as one reward function for ``trl.GRPOTrainer(reward_funcs=[...])``.
+
+        Give the trainer's ``num_generations`` where a part sees whole groups.
+        """
+        return RubricReward(self, num_generations=num_generations)
 
     def check_columns(self, available: Iterable[str]) -> None:
         """Raises ``MissingColumnError`` now if rows with these columns could not be scored."""

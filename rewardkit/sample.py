@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewardkit.errors import MissingColumnError, UsageError
+from rewardkit.errors import MissingColumnError, UsageError, brief
 
 __all__ = ["Column", "Message", "Sample", "Text", "last_text"]
 
@@ -73,7 +73,11 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """The judged text: the completion, or the last assistant message of it."""
+        """The judged text: the completion, or the last assistant message of it.
+
+        Of content in parts it is the text parts, put together (plain strings are such parts); a
+        number is written out. Images and whatever else is no text, ``None`` too, are left out.
+        """
         return last_text(self.completion, role="assistant")
 
     @property
@@ -131,12 +135,21 @@ def last_text(text: Text, *, role: str) -> str:
 
 
 def _content(message: Message) -> str:
+    """The text of a message, whatever its content is: an odd message must not stop a run."""
     content = message.get("content")
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content if part.get("type", "text") == "text")
+    if isinstance(content, Sequence) and not isinstance(content, str | bytes | bytearray):
+        return "".join(_part_text(part) for part in content)
+    return _part_text(content)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Mapping) and part.get("type", "text") == "text":
+        return _part_text(part.get("text"))
+    if isinstance(part, int | float) and not isinstance(part, bool):  # content: 5, in YAML
+        return str(part)
+    return ""
 
 
 def _check_text(name: str, value: object) -> None:
@@ -147,5 +160,5 @@ def _check_text(name: str, value: object) -> None:
         return
     raise UsageError(
         f"{name} must be text or a list of messages like "
-        f'{{"role": "assistant", "content": "..."}}, got {type(value).__name__}: {value!r:.80}'
+        f'{{"role": "assistant", "content": "..."}}, got {type(value).__name__}: {brief(value)}'
     )

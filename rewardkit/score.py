@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rewardkit._escape import one_line
+from rewardkit.errors import brief
 from rewardkit.verdict import Evidence, Fault, Refused, Status, Verdict
 
 __all__ = ["PartScore", "Score"]
@@ -105,10 +107,10 @@ class Score:
     def explain(self) -> str:
         """The score as a table for people: value, weight, verdict, rule, span and time by part."""
         lines = [f"total  {_signed(self.total)}"]
-        width = max((len(part.name) for part in self), default=0)
+        width = max((len(one_line(part.name)) for part in self), default=0)
         for index, part in enumerate(self):
             last = index == len(self.parts) - 1
-            lines.append(f"{'└─' if last else '├─'} {part.name:<{width}}  {_line(part)}")
+            lines.append(f"{'└─' if last else '├─'} {one_line(part.name):<{width}}  {_line(part)}")
             rail = "  " if last else "│ "
             lines.extend(f"{rail}   {detail}" for detail in _details(part))
         lines.extend(f"note: {one_line(note, 300)}" for note in self.notes)
@@ -117,7 +119,7 @@ class Score:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{p.name}={_plain(p.value)}" for p in self)
+        parts = ", ".join(f"{one_line(p.name)}={_plain(p.value)}" for p in self)
         return f"Score(total={_plain(self.total)}, {parts})"
 
     def _repr_html_(self) -> str:
@@ -177,11 +179,20 @@ def _line(part: PartScore) -> str:
     if part.state == "gated":
         status = "gated"
     product = "metric" if part.weight == 0 else f"= {_plain(part.value)} × {part.weight:g}"
+    product += _factor(part)
     counted = (
         "" if part.weight == 0 else _signed(part.counted if part.counted is not None else None)
     )
     shown = f"{counted or _plain(part.value)} {product}"
     return f"{shown:<24} {status:<10} {_short(part.why)}  [{part.seconds * 1e3:.2f} ms]"
+
+
+def _factor(part: PartScore) -> str:
+    """By how much it counts more because another part was left out."""
+    own = part.weight * (part.value or 0.0)
+    if not own or part.counted is None or math.isclose(part.counted, own):
+        return ""
+    return f" × {part.counted / own:g}"
 
 
 def _details(part: PartScore) -> Iterator[str]:
@@ -191,15 +202,23 @@ def _details(part: PartScore) -> Iterator[str]:
     if evidence.text is not None:
         where = "" if evidence.span is None else f" at {evidence.span[0]}:{evidence.span[1]}"
         by = f" by {_short(evidence.rule)}" if evidence.rule else ""
-        yield f"judged {_short(evidence.text)!r}{where}{by}"
+        yield f"judged {_quoted(evidence.text)}{where}{by}"
     for refused in evidence.refused[:3]:
-        yield f"refused {_short(refused.text)!r}: {_short(refused.why)}"
+        yield f"refused {_quoted(refused.text)}: {_short(refused.why)}"
     if part.verdict.fault:
         yield f"fault: {part.verdict.fault}"
     if evidence.verifier:
-        yield f"{evidence.verifier} version {evidence.version}"
+        yield _short(f"{evidence.verifier} version {evidence.version}")
 
 
-def _short(text: str) -> str:
-    """Judged text, and whatever may quote it, is hostile to a terminal."""
-    return one_line(text, 120)
+def _short(text: object) -> str:
+    """Whatever may quote judged text is hostile to a terminal."""
+    return one_line(text if isinstance(text, str) else brief(text), 120)
+
+
+def _quoted(text: object) -> str:
+    """Judged text as Python would write it: a line break and a backslash before an n differ."""
+    if not isinstance(text, str):
+        return _short(text)
+    shown = repr(text[:120])  # escapes all that is not printable, half surrogate pairs included
+    return shown if len(text) <= 120 else shown + "…"

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rewardkit._running import waiting
 from rewardkit._total import OnError, failed_part, total_score
-from rewardkit.errors import RewardError, UsageError, must_be_raised, told
+from rewardkit.errors import RewardError, UsageError, brief, must_be_raised, told
 from rewardkit.gate import Gate, is_open
 from rewardkit.rewards import Outcome, Reward
 from rewardkit.sample import Sample
@@ -49,6 +50,7 @@ def plan(
 ) -> Plan:
     """Yields tasks stage by stage, is sent a list of outcomes per task, returns the scores."""
     _check(rubric, samples, group_ids)
+    _ = rubric.fingerprint  # before anything runs: functions may keep what they have seen
     gates = {name: [g for g in rubric.gates if name in g.gated] for name in rubric.parts}
     table: list[dict[str, PartScore]] = [{} for _ in samples]
     for stage in rubric.stages:
@@ -88,13 +90,13 @@ async def adrive(plan: Plan, limit_s: float | None) -> list[Score]:
 
 def _run(tasks: list[Task], limit_s: float | None) -> list[list[Outcome]]:
     """Outcomes of tasks that may run side by side: those that wait get threads meanwhile."""
-    waiting = [t for t in tasks if t.reward.waits or limit_s is not None]
-    if len(tasks) < 2 or not waiting:
+    slow = [t for t in tasks if t.reward.waits or limit_s is not None]
+    if len(tasks) < 2 or not slow:
         return [_outcomes(t, limit_s) for t in tasks]
     # A rubric with a part by group has a task per group: a thread for each could be thousands.
-    threads = min(len(waiting), MAX_THREADS)
-    with ThreadPoolExecutor(threads, thread_name_prefix="rewardkit-part") as pool:
-        futures = {id(t): pool.submit(_outcomes, t, limit_s) for t in waiting}
+    threads = min(len(slow), MAX_THREADS)
+    with waiting(), ThreadPoolExecutor(threads, thread_name_prefix="rewardkit") as pool:
+        futures = {id(t): pool.submit(_outcomes, t, limit_s) for t in slow}
         inline = {id(t): _outcomes(t, limit_s) for t in tasks if id(t) not in futures}
         return [inline[id(t)] if id(t) in inline else futures[id(t)].result() for t in tasks]
 
@@ -153,7 +155,7 @@ def _all_failed(task: Task, error: Exception) -> list[Outcome]:
 def _check(rubric: Rubric, samples: Sequence[Sample], group_ids: Sequence[Any] | None) -> None:
     for sample in samples:
         if not isinstance(sample, Sample):
-            raise UsageError(f"expected Samples, got {type(sample).__name__}: {sample!r:.80}")
+            raise UsageError(f"expected Samples, got {type(sample).__name__}: {brief(sample)}")
     if group_ids is not None and len(group_ids) != len(samples):
         raise UsageError(f"{len(group_ids)} group_ids for {len(samples)} samples")
     needy = [name for name, reward in rubric.parts.items() if reward.needs_group]

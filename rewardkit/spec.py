@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
-from rewardkit._verifier_spec import read_verifier, write_verifier
-from rewardkit._yaml import load_yaml
-from rewardkit.errors import SpecError
+from rewardkit._rows import parse_json
+from rewardkit._verifier_spec import plain_args, read_verifier, write_verifier
+from rewardkit._yaml import dump_yaml, load_yaml
+from rewardkit.errors import DataError, SpecError, brief
 from rewardkit.function import FunctionReward
 from rewardkit.gate import Gate
 from rewardkit.registry import PRESETS, REWARDS, allowing_code, find, load_code, name_of
@@ -112,7 +113,10 @@ def read_rubric(spec: Mapping[str, Any], *, allow_code: bool | Path = False) -> 
 
 def write_rubric(rubric: Rubric) -> dict[str, Any]:
     """See :meth:`rewardkit.Rubric.to_spec`."""
-    parts = {name: _write_part(reward) for name, reward in rubric.parts.items()}
+    try:
+        parts = {name: _write_part(reward) for name, reward in rubric.parts.items()}
+    except ValidationError as error:
+        raise SpecError(explain_validation(error, "rubric")) from None
     spec: dict[str, Any] = {"rewardkit": 1, "parts": parts}
     if rubric.gates:
         made = [
@@ -133,19 +137,24 @@ def save_rubric(rubric: Rubric, path: Path) -> None:
     if path.suffix == ".json":
         path.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
     else:
-        path.write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        path.write_text(dump_yaml(spec), encoding="utf-8")
 
 
 def read_data(path: Path) -> dict[str, Any]:
     """The mapping in a YAML or JSON file. Raises ``SpecError`` (also for a key given twice)."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read {path}: {error}") from None
     try:
-        # JSON is read by the YAML reader too: it refuses duplicate keys, which json does not.
-        data = load_yaml(text)
-    except yaml.YAMLError as error:
+        # Not by the YAML reader, though JSON is nearly YAML: it reads \ud83d\ude00 as two halves of
+        # a character, and refuses tabs.
+        data = parse_json(text, str(path)) if path.suffix == ".json" else load_yaml(text)
+    except DataError as error:
+        raise SpecError(str(error)) from None
+    except RecursionError:
+        raise SpecError(f"{path} is not valid YAML: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a 13th month, say
         raise SpecError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise SpecError(f"{path} must hold a mapping of keys, got {type(data).__name__}")
@@ -157,7 +166,8 @@ def _known_keys(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         if item["type"] == "extra_forbidden":
-            room = {"parts": PartSpec, "gates": GateSpec}.get(str(item["loc"][0]), RubricSpec)
+            rooms: dict[str, type[BaseModel]] = {"parts": PartSpec, "gates": GateSpec}
+            room = rooms.get(str(item["loc"][0]), RubricSpec)
             model = room if len(item["loc"]) > 1 else RubricSpec
             lines.append(f"\nkeys there are: {', '.join(model.model_fields)}")
     return "".join(dict.fromkeys(lines))
@@ -179,7 +189,7 @@ def _read_part(name: str, part: PartSpec) -> Reward:
         _refuse(name, part, _PAYS + _CALLS)
         made = _called(find(REWARDS, part.reward), {**part.args, **common}, f"reward {part.reward}")
         if not isinstance(made, Reward):
-            raise SpecError(f"{part.reward!r} does not make a Reward but {made!r:.80}")
+            raise SpecError(f"{part.reward!r} does not make a Reward but {brief(made)}")
         return made
     _refuse(name, part, (*_PAYS, "args"))
     found = load_code(str(part.function))
@@ -205,9 +215,9 @@ def _write_part(reward: Reward) -> dict[str, Any]:
         calls = {k: getattr(reward, k) for k in _CALLS}
         spec = PartSpec(function=name_of(REWARDS, reward.fn), **calls, **common)
     else:
-        args = TypeAdapter(type(reward)).dump_python(reward, mode="json", exclude_defaults=True)
-        args = {k: v for k, v in args.items() if k not in common}
-        spec = PartSpec(reward=name_of(REWARDS, type(reward)), args=args, **common)
+        name = name_of(REWARDS, type(reward))
+        args = {k: v for k, v in plain_args(reward).items() if k not in common}
+        spec = PartSpec(reward=name, args=args, **common)
     return spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
 
 

@@ -31,6 +31,9 @@ class RubricReward:
         max_error_frac: share of a batch whose rewards may fail before the run is stopped.
         max_unscorable_frac: share of a batch that may be unscorable for any reason.
         observer: called with samples, scores and group numbers of every batch.
+        num_generations: completions of each prompt, as in the trainer's configuration: a batch is
+            cut into groups of so many. ``None``: a group goes on for as long as the prompt stays
+            the same, which takes two neighbouring groups of one prompt for a single one.
         scores: of the last batch.
 
     Raises:
@@ -44,6 +47,7 @@ class RubricReward:
     max_unscorable_frac: float = 0.5
     observer: Observer | None = field(default=None, repr=False)
     scores: list[Score] = field(default_factory=list, repr=False)
+    num_generations: int | None = None
 
     @property
     def __name__(self) -> str:
@@ -62,7 +66,7 @@ class RubricReward:
             _sample(prompt, completion, _row(columns, i, len(prompts)))
             for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
         ]
-        groups = _groups(prompts)
+        groups = _groups(prompts, self.num_generations)
         self.scores = self.rubric.score_many(
             samples, group_ids=groups, on_error="abstain", limit_s=self.limit_s
         )
@@ -92,8 +96,16 @@ def _row(columns: Mapping[str, Any], index: int, n: int) -> dict[str, Any]:
     }
 
 
-def _groups(prompts: Sequence[Any]) -> list[int]:
-    """TRL repeats each prompt in one contiguous block, and says no more about groups than that."""
+def _groups(prompts: Sequence[Any], size: int | None) -> list[int]:
+    """TRL repeats each prompt in one contiguous block, and says no more about groups than that.
+
+    Blocks of ``size`` are groups if each is of one prompt (an evaluation may repeat its prompts
+    another number of times).
+    """
+    if size and len(prompts) % size == 0:
+        blocks = [prompts[i : i + size] for i in range(0, len(prompts), size)]
+        if all(prompt == block[0] for block in blocks for prompt in block):
+            return [i // size for i in range(len(prompts))]
     groups: list[int] = []
     for i, prompt in enumerate(prompts):
         if i == 0:

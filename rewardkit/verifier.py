@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -14,13 +13,16 @@ from typing import Any, ClassVar, dataclass_transform
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from rewardkit._running import run_sync
-from rewardkit.errors import UsageError, must_be_raised, told
+from rewardkit._running import run_sync, waiting
+from rewardkit.errors import UsageError, brief, must_be_raised, told
 from rewardkit.rewards import OnUnscorable, VerifierReward
 from rewardkit.sample import Column, Sample
-from rewardkit.verdict import Verdict
+from rewardkit.verdict import Evidence, Verdict
 
 __all__ = ["Verifier"]
+
+MAX_IN_FLIGHT = 64
+"""Samples that one asynchronous verifier judges at the same time."""
 
 # ser_json_inf_nan: a limit or bound of infinity must survive the way to JSON and back.
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="constants")
@@ -37,7 +39,8 @@ class Verifier:
     Class attributes:
         version: raise it whenever verdicts change; it is part of every verdict and fingerprint.
         stands_on: distributions whose version may change a verdict ("sympy").
-        blocking: True if verifying waits (a process, the network): batches then use threads.
+        blocking: True if verifying waits (a process, the network): batches then use threads. A
+            verifier of verifiers makes it a property, since it waits if one of them does.
         labels: labels that its verdicts may have, if they are a closed list.
         needs: columns of the row that are read besides the arguments given as ``Column``.
 
@@ -110,13 +113,19 @@ class Verifier:
             return run_sync(lambda: self.averify_many(samples))
         if not self.blocking or len(samples) < 2:
             return [self.verify(sample) for sample in samples]
-        with ThreadPoolExecutor(min(len(samples), 16)) as pool:
+        with waiting(), ThreadPoolExecutor(min(len(samples), 16)) as pool:
             return list(pool.map(self.verify, samples))
 
     async def averify_many(self, samples: Sequence[Sample]) -> list[Verdict]:
         """:meth:`verify_many` for async code."""
         if self.is_async:
-            return list(await asyncio.gather(*(self.averify(sample) for sample in samples)))
+            free = asyncio.Semaphore(MAX_IN_FLIGHT)
+
+            async def one(sample: Sample) -> Verdict:
+                async with free:
+                    return await self.averify(sample)
+
+            return list(await asyncio.gather(*map(one, samples)))
         if self.blocking:
             return await asyncio.to_thread(self.verify_many, samples)
         return self.verify_many(samples)
@@ -168,6 +177,8 @@ def _checked(verdict: object) -> Verdict:
     """What a verifier returned, if it is a verdict. Raises ``TypeError``."""
     if not isinstance(verdict, Verdict):
         raise TypeError(f"it returned no Verdict but {type(verdict).__name__}")
+    if not isinstance(verdict.evidence, Evidence):
+        raise TypeError(f"its verdict holds no Evidence but {type(verdict.evidence).__name__}")
     return verdict
 
 
@@ -192,11 +203,6 @@ def _explained(init: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-# A plain repr would build the whole text of what was given, however large, to show 80 characters.
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 80
-
-
 def explain_validation(error: ValidationError, what: str) -> str:
     """One line per mistake: where, what was expected, what was got."""
     lines = []
@@ -206,5 +212,5 @@ def explain_validation(error: ValidationError, what: str) -> str:
         if isinstance(inner, UsageError):  # a part that has already explained itself
             lines.append(f"{what}: {where}: {inner}")
             continue
-        lines.append(f"{what}: {where}: {item['msg']}, got {_BRIEF.repr(item.get('input')):.80}")
+        lines.append(f"{what}: {where}: {item['msg']}, got {brief(item.get('input'))}")
     return "\n".join(lines)

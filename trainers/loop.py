@@ -169,10 +169,15 @@ class GRPOTrainer:
         return rollouts, {
             **score_metrics(scores),
             **reward_metrics(items),
-            "num_tokens": sum(len(c.ids) for c in items),
+            "num_tokens": self._tokens_so_far() + sum(len(c.prompt_ids + c.ids) for c in items),
             "time/rollout_s": generated - began,
             "time/reward_s": judged - generated,
         }
+
+    def _tokens_so_far(self) -> int:
+        """Tokens of prompts and completions of the generations before, as TRL counts them."""
+        counts = (row["num_tokens"] for row in reversed(self.history) if "num_tokens" in row)
+        return int(next(counts, 0))
 
     def _requests(self) -> list[Request]:
         """The completions to make next: every prompt ``num_generations`` times."""

@@ -22,8 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rewardkit._yaml import dump_yaml
 from rewardkit.errors import ConfigError, SpecError
 from rewardkit.rubric import Rubric
 
@@ -60,8 +59,7 @@ class RunFolder:
 
     def begin(self, config: Mapping[str, Any], rubric: Rubric, **facts: Any) -> None:
         """Write what is known at the start."""
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        (self.path / "config.yaml").write_text(text, encoding="utf-8")
+        (self.path / "config.yaml").write_text(dump_yaml(dict(config)), encoding="utf-8")
         try:
             rubric.save(self.path / "rubric.yaml")
         except SpecError as error:

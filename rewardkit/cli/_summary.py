@@ -64,20 +64,20 @@ class Tally:
         lines.extend(self._line(name, part) for name, part in self._parts.items())
         if self._why:
             lines += ["", "could not be judged:"]
-            lines += [f"  {n} × {p} ({fault}): {why}" for (p, fault, why), n in self._most()]
+            lines += [
+                f"  {n} × {one_line(p)} ({fault}): {why}" for (p, fault, why), n in self._most()
+            ]
         return "\n".join(lines)
 
     @property
     def _width(self) -> int:
-        return max(4, *(len(name) for name in self._parts))
+        return max(4, *(len(one_line(name)) for name in self._parts))
 
     def _line(self, name: str, part: _Part) -> str:
         correct = part.correct.value
         share = "-" if correct is None else f"{100 * correct:.1f}%"
-        return (
-            f"{name:<{self._width}}  {_mean(part.values):>9}  {share:>8}  {part.gated:>6}  "
-            f"{part.unscorable}"
-        )
+        figures = f"{_mean(part.values):>9}  {share:>8}  {part.gated:>6}  {part.unscorable}"
+        return f"{one_line(name):<{self._width}}  {figures}"
 
     def _most(self) -> list[tuple[tuple[str, str, str], int]]:
         return self._why.most_common(10)

@@ -90,6 +90,8 @@ def _sample(rubric: Rubric, row: Mapping[str, Any], index: int) -> Sample:
     if isinstance(row.get("columns"), Mapping) and "score" in row:
         # A row that a run or this command wrote: judged anew, by what was judged then.
         kept = {name: row.get(name) for name in ("prompt", "completion", "answer")}
+        if row.get("completion_ids") is not None:  # a column too, which a run writes by itself
+            kept["completion_ids"] = row["completion_ids"]
         row = {**row["columns"], **kept}
     try:
         rubric.check_columns(row)

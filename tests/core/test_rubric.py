@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import pickle
+import threading
 from typing import Any
 
 import pytest
@@ -14,16 +16,22 @@ from hypothesis import strategies as st
 from rewardkit import (
     FunctionReward,
     Gate,
+    Reward,
     RewardError,
     Rubric,
     RubricError,
     Sample,
+    Score,
+    TooManyUnscorableError,
     UsageError,
     Verdict,
     Verifier,
     VerifierReward,
     reward,
 )
+from rewardkit.metrics import check_unscorable, score_metrics
+from rewardkit.rewards import Outcome
+from rewardkit.scoring import MAX_THREADS
 
 
 class Says(Verifier):
@@ -102,7 +110,12 @@ def test_skip_leaves_the_part_out_and_scales_the_rest_to_the_same_weight() -> No
     assert rubric.score(row(a="correct", b="correct")).total == 3.0
     score = rubric.score(row(a="correct", b="unscorable"))
     assert score.total == pytest.approx(3.0)
-    assert score.notes == ("b could not be judged and is left out, by its policy",)
+    assert score.notes == (
+        "b could not be judged and is left out, by its policy",
+        "what the other parts count is multiplied by 1.5 in its place",
+    )
+    assert score.total == sum(part.counted for part in score if part.counted is not None)
+    assert "+3 = 1 × 2 × 1.5" in score.explain()
     alone = Rubric(b=Says("b").reward(unscorable="skip"))
     assert alone.score(row(b="unscorable")).total is None
 
@@ -272,9 +285,27 @@ def test_judged_text_cannot_write_on_the_terminal_or_into_the_page() -> None:
     assert "<script>" not in score._repr_html_()
 
 
-def test_a_score_is_plain_data_and_pickles() -> None:
-    import json
+def test_what_was_judged_is_shown_so_that_a_line_break_and_a_backslash_differ() -> None:
+    def shown(text: str) -> str:
+        return Rubric(a=Says("a")).score(Sample(completion=text, columns={"a": "no"})).explain()
 
+    assert r"judged 'a\nb' at" in shown("a\nb")
+    assert r"judged 'a\\nb' at" in shown(r"a\nb")
+
+
+def test_a_verdict_with_odd_evidence_and_a_part_with_an_odd_name_are_still_explained() -> None:
+    class Odd(Verifier):
+        def _verify(self, sample: Sample) -> Verdict:
+            return Verdict.incorrect(7, text=42, rule=b"r")  # type: ignore[arg-type]
+
+    score = Rubric.from_parts({"\x1b[2Jname\n": Odd()}).score(completion="x")
+    text = score.explain()
+    assert "judged 42" in text
+    assert r"\x1b[2Jname\n" in text
+    assert "\x1b" not in text + repr(score)
+
+
+def test_a_score_is_plain_data_and_pickles() -> None:
     score = Rubric(a=Says("a")).score(row(a="no"))
     again = json.loads(json.dumps(score.to_dict()))
     assert again["parts"]["a"]["verdict"]["status"] == "incorrect"
@@ -301,10 +332,133 @@ def test_a_rubric_is_not_changed_by_its_methods() -> None:
     assert list(rubric.with_parts(c=Says("c"), a=Says("d"))) == ["a", "b", "c"]
 
 
-def test_an_overflowing_total_is_an_error_and_not_infinite() -> None:
-    huge = FunctionReward(lambda completion: 1e300, weight=1e300)
+class Credits(Verifier):
+    def _verify(self, sample: Sample) -> Verdict:
+        return Verdict.incorrect(credit=0.5)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"a": Says("a").reward(1e300, weight=1e300)},
+        {"a": Says("a").reward(10**300, weight=10**300)},
+        {"a": Says("a").reward(1.7e308), "b": Says("a").reward(1.7e308)},
+        {"a": Says("a").reward(1.7e308, weight=2.0), "b": Says("a").reward(1.7e308, weight=-2.0)},
+    ],
+)
+def test_an_overflowing_total_is_an_error_and_abstains_in_training(parts: dict[str, Any]) -> None:
+    rubric, sample = Rubric(**parts), row(a="correct")
     with pytest.raises(RubricError, match="too large"):
-        Rubric(a=huge).score(completion="x")
+        rubric.score(sample)
+    score = rubric.score(sample, on_error="abstain")
+    assert (score.total, score["a"].fault) == (None, "verifier")
+    assert score["a"].verdict is not None
+    assert score["a"].verdict.evidence.rule == "function error"
+    assert "could not be judged" in score.notes[0]
+    with pytest.raises(TooManyUnscorableError):
+        check_unscorable([score], 0.5, 1.0)
+
+
+def test_an_overflowing_value_is_an_error_of_its_part() -> None:
+    rubric = Rubric(a=Credits().reward(1.7e308, -1.7e308, partial=True))
+    with pytest.raises(RewardError, match="'a' came to inf"):
+        rubric.score(completion="x")
+    assert rubric.score(completion="x", on_error="abstain").total is None
+
+
+class Custom(Reward):
+    """A reward of a class of its own, which says what its sample says."""
+
+    def outcomes(self, samples: Any, limit_s: float | None = None) -> list[Outcome]:
+        made = [s.columns["gives"] for s in samples]
+        if "raise" in made:
+            raise KeyError("no such thing")
+        return [Outcome(v) for v in made] if "too few" not in made else []
+
+
+@pytest.mark.parametrize("gives", ["raise", "too few", math.nan, math.inf, "text", 10**400, [1.0]])
+def test_a_reward_class_that_fails_is_an_error_and_costs_only_its_own_score(gives: Any) -> None:
+    rubric = Rubric(p=Custom())
+    samples = [row(gives=1.0), row(gives=gives), row(gives=2)]
+    with pytest.raises(RewardError, match="'p'"):
+        rubric.score_many(samples)
+    scores = rubric.score_many(samples, on_error="abstain")
+    assert [s.total for s in scores] == [1.0, None, 2.0]
+    assert scores[1]["p"].fault == "verifier"
+    again = asyncio.run(rubric.ascore_many(samples, on_error="abstain"))
+    assert [s.total for s in again] == [1.0, None, 2.0]
+
+
+def test_a_reward_class_that_gives_nothing_is_unscorable() -> None:
+    score = Rubric(p=Custom()).score(row(gives=None))
+    assert (score.total, score["p"].why) == (None, "it gave no value")
+
+
+class TestWhatIsLogged:
+    """Promise: failures are seen, whatever policy a part has."""
+
+    @pytest.mark.parametrize("policy", ["abstain", "skip", -1.0])
+    def test_no_policy_hides_a_failing_reward(self, policy: Any) -> None:
+        def fails(completion: str) -> float:
+            raise OSError("the service is down")
+
+        rubric = Rubric(a=Says("a"), b=FunctionReward(fails, unscorable=policy))
+        scores = rubric.score_many([row(a="correct")] * 4, on_error="abstain")
+        with pytest.raises(TooManyUnscorableError, match=r"max_error_frac.*b: .*service is down"):
+            check_unscorable(scores, 0.05, 1.0)
+        metrics = score_metrics(scores)
+        assert metrics["unscorable/verifier"] == 4
+        assert "service is down" in str(metrics["unscorable/reasons"])
+        assert metrics["unscorable/frac"] == (1.0 if policy == "abstain" else 0.0)
+
+    def test_a_failing_metric_is_logged_and_stops_nothing(self) -> None:
+        def fails(completion: str) -> float:
+            raise OSError("the service is down")
+
+        rubric = Rubric(a=Says("a"), b=fails).metrics("b")
+        scores = rubric.score_many([row(a="correct")] * 4, on_error="abstain")
+        check_unscorable(scores, 0.0, 0.0)
+        metrics = score_metrics(scores)
+        assert metrics["parts/b/unscorable"] == 4
+        assert "unscorable/verifier" not in metrics
+        # Beside a part that does not fail but has no gold, the metric is still none of the causes.
+        lost = rubric.score_many([row(a="unscorable")] * 4, on_error="abstain")
+        check_unscorable(lost, 0.0, 1.0)
+
+    def test_a_failing_gate_of_weight_0_does_stop_a_run(self) -> None:
+        class Fails(Verifier):
+            def _verify(self, sample: Sample) -> Verdict:
+                raise KeyError("broken")
+
+        rubric = Rubric(g=Fails(), a=Says("a")).gate("a", on="g").metrics("g")
+        scores = rubric.score_many([row(a="correct")] * 4)
+        with pytest.raises(TooManyUnscorableError, match="max_error_frac.*g: .*broken"):
+            check_unscorable(scores, 0.05, 1.0)
+
+    def test_a_limit_that_costs_and_does_not_abstain_is_no_failure(self) -> None:
+        class Limited(Verifier):
+            def _verify(self, sample: Sample) -> Verdict:
+                return Verdict.incorrect("ran past its limit", rule="limit")
+
+        check_unscorable(Rubric(a=Limited()).score_many([row()]), 0.0, 0.0)
+
+    def test_a_part_that_was_always_gated_was_never_correct(self) -> None:
+        rubric = Rubric(f=Says("a"), v=Says("b"), n=FunctionReward(reward_, bounds=(0.0, 1.0)))
+        scores = rubric.gate(on="f").score_many([row(a="no", b="correct")] * 3)
+        metrics = score_metrics(scores)
+        assert (metrics["parts/f/correct"], metrics["parts/v/correct"]) == (0.0, 0.0)
+        assert "parts/n/correct" not in metrics
+        mixed = rubric.gate(on="f").score_many([row(a=a, b="correct") for a in ("no", "correct")])
+        assert score_metrics(mixed)["parts/v/correct"] == 0.5
+        again = [Score.from_dict(json.loads(json.dumps(s.to_dict()))) for s in scores]
+        assert score_metrics(again)["parts/v/correct"] == 0.0
+
+    def test_the_mean_of_huge_values_is_a_number(self) -> None:
+        rubric = Rubric(a=Says("a").reward(1.7e308, -1.7e308))
+        samples = [row(a="correct")] * 3 + [row(a="no")]
+        metrics = score_metrics(rubric.score_many(samples))
+        assert metrics["reward"] == pytest.approx(0.85e308)
+        assert math.isfinite(metrics["parts/a/std"])
 
 
 def test_score_takes_a_sample_or_keywords() -> None:
@@ -330,3 +484,28 @@ def test_an_error_in_one_part_does_not_hide_in_a_batch() -> None:
 def test_verifier_rewards_pickle() -> None:
     made = VerifierReward(Says("a"), 3.0, -1.0, values={"part": 0.5}, weight=2.0)
     assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_a_rubric_of_many_groups_does_not_start_a_thread_for_each() -> None:
+    seen: set[int] = set()
+
+    async def counted(completions: list[str]) -> list[float]:
+        seen.add(threading.active_count())
+        return [1.0] * len(completions)
+
+    rubric = Rubric(p=FunctionReward(counted, form="group"))
+    before = threading.active_count()
+    scores = rubric.score_many([row() for _ in range(400)], group_ids=list(range(400)))
+    assert all(score.total == 1.0 for score in scores)
+    assert max(seen) <= before + MAX_THREADS + 2
+
+
+def test_a_part_by_group_behind_a_gate_sees_the_completions_that_came_through() -> None:
+    def size(completions: list[str]) -> list[float]:
+        return [float(len(completions))] * len(completions)
+
+    part = FunctionReward(size, form="group", bounds=(0.0, 9.0))
+    rubric = Rubric(a=Says("a").reward(0.0), p=part).gate("p", on="a")
+    samples = [row(a=a) for a in ("correct", "no", "correct")]
+    scores = rubric.score_many(samples, group_ids=[1, 1, 1])
+    assert [s["p"].value for s in scores] == [2.0, 0.0, 2.0]

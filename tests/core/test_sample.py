@@ -27,6 +27,24 @@ def test_a_completion_under_an_invented_role_is_judged_and_not_read_as_empty() -
     assert Sample(completion=[{"role": "assistant", "content": None}]).text == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": None}, {"type": "text", "text": "4"}], "4"),
+        (["it is ", {"type": "text", "text": "4"}], "it is 4"),
+        ([{"type": "image", "image": b"..."}, {"text": "4"}, None, 7, b"x"], "47"),
+        ({"type": "text", "text": "4"}, "4"),
+        (5, "5"),
+        (0.5, "0.5"),
+        (True, ""),
+        (b"bytes", ""),
+        ([], ""),
+    ],
+)
+def test_a_message_of_whatever_content_has_a_text(content: Any, text: str) -> None:
+    assert Sample(completion=[{"role": "assistant", "content": content}]).text == text
+
+
 def test_prompt_text_is_the_last_user_message() -> None:
     prompt = [{"role": "system", "content": "s"}, {"role": "user", "content": "2+2?"}]
     assert Sample(completion="", prompt=prompt).prompt_text == "2+2?"

@@ -14,6 +14,7 @@ from rewardkit import (
     AnyOf,
     Column,
     MissingColumnError,
+    MissingExtraError,
     Not,
     Rubric,
     Sample,
@@ -21,6 +22,8 @@ from rewardkit import (
     Verdict,
     Verifier,
 )
+from rewardkit.sandbox import SandboxUnavailable
+from rewardkit.verifiers import NumberVerifier, RegexFormat
 
 
 class EndsWith(Verifier):
@@ -82,6 +85,72 @@ def test_a_defect_of_the_verifier_is_unscorable_and_its_own_fault() -> None:
     assert "KeyError" in verdict.reason
 
 
+class Careless(Verifier):
+    """Fails in a way of its own."""
+
+    how: str
+
+    def _verify(self, sample: Sample) -> Verdict:
+        if self.how == "none":
+            return None  # type: ignore[return-value]
+        if self.how == "number":
+            return 1.0  # type: ignore[return-value]
+        if self.how == "impossible":
+            return Verdict.incorrect(credit=float(len(sample.text)))
+        if self.how == "empty reason":
+            return Verdict.unscorable("", fault="dataset")
+        if self.how == "no evidence":
+            return Verdict("correct", "", 1.0, evidence="text")  # type: ignore[arg-type]
+        if self.how == "no argument":
+            return EndsWith(3).verify(sample)  # type: ignore[arg-type]
+        raise UnprintableError
+
+
+class CarelessToo(Careless):
+    async def _averify(self, sample: Sample) -> Verdict:
+        return Careless._verify(self, sample)
+
+    _verify = Verifier._verify
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no message")
+
+
+@pytest.mark.parametrize("made", [Careless, CarelessToo])
+@pytest.mark.parametrize(
+    "how",
+    ["none", "number", "impossible", "empty reason", "no evidence", "no argument", "unprintable"],
+)
+def test_whatever_a_verifier_does_wrong_no_text_can_stop_a_run_by_it(
+    made: type[Careless], how: str
+) -> None:
+    for verdict in (made(how).verify(SAMPLES[0]), asyncio.run(made(how).averify(SAMPLES[0]))):
+        assert (verdict.status, verdict.fault) == ("unscorable", "verifier")
+        assert (verdict.evidence.rule, verdict.evidence.verifier) == (
+            "verifier error",
+            made.__name__,
+        )
+    score = Rubric(p=made(how)).score(SAMPLES[0], on_error="abstain")
+    assert score.total is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MissingExtraError("It", "math", "sympy"), SandboxUnavailable("no user namespaces here")],
+)
+def test_what_every_row_would_meet_again_is_raised(error: Exception) -> None:
+    class Needs(Verifier):
+        def _verify(self, sample: Sample) -> Verdict:
+            raise error
+
+    with pytest.raises(type(error)):
+        Needs().verify(SAMPLES[0])
+    with pytest.raises(type(error)):
+        Rubric(p=Needs()).score(SAMPLES[0], on_error="abstain")
+
+
 def test_a_missing_column_is_raised_and_not_judged() -> None:
     assert EndsWith(Column("end")).columns == {"end"}
     row = Sample(completion="yes!", columns={"end": "!"})
@@ -139,3 +208,71 @@ def test_combinations_need_the_columns_of_their_members() -> None:
     nested = AllOf((Not(EndsWith(Column("a"))), AnyOf((EndsWith(Column("b")),))))
     assert nested.columns == {"a", "b"}
     assert Rubric(part=nested).columns == {"a", "b"}
+
+
+@pytest.mark.parametrize("made", [AllOf, AnyOf])
+def test_a_combination_of_nothing_is_refused(made: type[AllOf]) -> None:
+    with pytest.raises(UsageError, match="at least one verifier"):
+        made(())
+
+
+@pytest.mark.parametrize(
+    ("verifier", "blocks"),
+    [
+        (AllOf((EndsWith("!"),)), False),
+        (AllOf((EndsWith("!"), Blocking())), True),
+        (AnyOf((Slow(),)), True),
+        (Not(Blocking()), True),
+        (Not(AllOf((AnyOf((Slow(),)),))), True),
+        (Not(EndsWith("!")), False),
+    ],
+)
+def test_a_combination_waits_if_a_member_does(verifier: Verifier, blocks: bool) -> None:
+    assert verifier.blocking is blocks
+    assert verifier.reward().waits is blocks
+
+
+def test_a_batch_of_a_combination_that_waits_waits_side_by_side() -> None:
+    assert statuses(AllOf((Blocking(),)).verify_many(SAMPLES[:2])) == ["correct", "correct"]
+
+
+class Confined(Verifier):
+    where: str
+
+    def environment(self) -> dict[str, Any]:
+        return {"sandbox": self.where}
+
+
+def test_a_combination_says_what_its_members_depend_on() -> None:
+    assert Not(Confined("here")).environment() == {"sandbox": "here"}
+    assert AllOf((Confined("here"), Confined("here"))).environment() == {"sandbox": "here"}
+    both = AnyOf((EndsWith("!"), Confined("here"), Confined("there"))).reward().environment()
+    assert both == {"sandbox": "here", "sandbox of verifier 3": "there"}
+
+
+class Undecided(Verifier):
+    label: str | None = None
+    rule: str = ""
+    reason: str = "it is not so"
+
+    def _verify(self, sample: Sample) -> Verdict:
+        return Verdict.incorrect(self.reason, label=self.label, rule=self.rule)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        Undecided(label="missing"),
+        Undecided(label="limit"),
+        Undecided(rule="limit"),
+        RegexFormat(r"(x+x+)+y", timeout_s=0.05),
+        NumberVerifier(),
+    ],
+)
+def test_neither_a_missing_answer_nor_a_limit_is_turned_into_a_pass(inner: Verifier) -> None:
+    sample = Sample(completion="x" * 5_000, answer="4")
+    found = inner.verify(sample)
+    assert found.status == "incorrect"
+    turned = Not(inner).verify(sample)
+    assert (turned.status, turned.reason) == ("incorrect", found.reason)
+    assert Not(Undecided()).verify(sample).status == "correct"

@@ -21,7 +21,7 @@ def digits(completion: str) -> float:
     return sum(c.isdigit() for c in completion) / max(len(completion), 1)
 
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "num_generations": 4,
     "per_device_train_batch_size": 4,
     "steps_per_generation": 4,
@@ -254,8 +254,6 @@ def test_saving_the_same_step_again_never_leaves_a_moment_without_a_checkpoint(
     run = trainer(tiny_model, tmp_path / "run", config={"save_total_limit": 1})
     run._step()
     before = checkpoints.latest(tmp_path / "run" / "checkpoints")
-    monkeypatch.setattr(
-        checkpoints.shutil, "rmtree", lambda *a, **k: pytest.fail("something was removed")
-    )
+    monkeypatch.setattr("shutil.rmtree", lambda *a, **k: pytest.fail("something was removed"))
     run._save()
     assert checkpoints.latest(tmp_path / "run" / "checkpoints") == before is not None

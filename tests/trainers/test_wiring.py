@@ -21,7 +21,7 @@ from rewardkit.trainers.step import optimizer_step
 
 ADVANTAGES = [1.4, -0.3, -1.1, 0.6]
 TEXTS = ["4", "seventeen", "it is 4", "2+2=5?"]
-ROWS = [{"prompt": f"{i}+{i}="} for i in range(8)]
+ROWS: list[dict[str, Any]] = [{"prompt": f"{i}+{i}="} for i in range(8)]
 
 
 def policy_in_float64(tiny_model: Path) -> Policy:
@@ -212,8 +212,10 @@ def test_advantages_are_scaled_as_asked(tiny_model: Path) -> None:
         totals = torch.tensor([c.total for c in items], dtype=torch.float64).view(-1, 4)
         centred = totals - totals.mean(1, keepdim=True)
         divide = {
-            "group": totals.std(1, keepdim=True) + 1e-4, "batch": totals.std() + 1e-4, "none": 1.0
-        }[scale]  # fmt: skip
+            "group": totals.std(1, keepdim=True) + 1e-4,
+            "batch": totals.std() + 1e-4,
+            "none": torch.tensor(1.0),
+        }[scale]
         found[scale] = torch.tensor([c.advantage for c in items], dtype=torch.float64)
         torch.testing.assert_close(found[scale].view(-1, 4), centred / divide)
     assert not torch.equal(found["group"], found["batch"])
@@ -286,7 +288,7 @@ def test_evaluation_is_cut_into_batches_no_larger_than_a_generation(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(tiny_model, max_steps=1)
-    run.eval_rows = ROWS * 3
+    run.eval_rows = [*ROWS, *ROWS, *ROWS]
     sizes = []
     plain = run.policy.base.generate
 

@@ -303,6 +303,6 @@ def test_a_tolerance_that_means_nothing_is_refused(tolerance: float) -> None:
 def test_numbers_survive_specs_and_pickling() -> None:
     verifiers = (WHOLE, HasNumber(), IsInteger(), Proximity(shape="reciprocal"), ProximityBands())
     for verifier in verifiers:
-        rubric = Rubric(part=verifier.reward(partial=True, values={"near": 0.5}))
+        rubric = Rubric(part=verifier.reward(partial=True, values={"missing": -0.5}))
         assert Rubric.from_spec(rubric.to_spec()) == rubric
         assert pickle.loads(pickle.dumps(verifier)) == verifier

@@ -75,6 +75,7 @@ class TRLTrainer:
             config.max_error_frac,
             config.max_unscorable_frac,
             self._rollouts,
+            num_generations=config.num_generations,
         )
         self.tokenizer = load_tokenizer(str(model))
         torch.manual_seed(config.seed)
