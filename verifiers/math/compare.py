@@ -198,6 +198,8 @@ class Comparer:
             return self._in_any_order(a.args, g.args)
         if pair == ("set", "set"):
             return self._sets(a.args, g.args)
+        if "tuple" in pair and "bracket" in pair and len(g.args) == 2:
+            return self._no()  # the open interval (-1, 1) is not the closed [-1, 1]
         if pair in _ORDERED:
             return self._in_order(a.args, g.args)
         if "matrix" in pair:
