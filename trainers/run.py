@@ -55,14 +55,12 @@ def make_trainer(
     **options: Any,
 ) -> Trainer:
     """The trainer of a backend; options as of :class:`rewardkit.trainers.GRPOTrainer`."""
+    from rewardkit import trainers  # through the package, which names the extra that is missing
+
     if backend == "builtin":
-        from rewardkit.trainers.loop import GRPOTrainer
-
-        return GRPOTrainer(model, rubric, train_data, config, **options)
+        return trainers.GRPOTrainer(model, rubric, train_data, config, **options)
     if backend == "trl":
-        from rewardkit.trainers.backends.trl import TRLTrainer
-
-        return TRLTrainer(model, rubric, train_data, config, **options)
+        return trainers.TRLTrainer(model, rubric, train_data, config, **options)
     raise ConfigError(f"unknown backend {backend!r}; there are: builtin, trl")
 
 

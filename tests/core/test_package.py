@@ -115,3 +115,11 @@ def test_files_stay_readable(root: Path) -> None:
     for room in ("rewardkit", "verifiers", "sandbox", "trainers"):
         for file in (root / room).rglob("*.py"):
             assert len(file.read_text().splitlines()) <= 500, f"{file} is over 500 lines"
+
+
+@pytest.mark.parametrize("use", ["t.GRPOTrainer", "t.make_trainer('m', None, [])", "t.warm_up"])
+def test_a_missing_extra_names_the_command_that_mends_it(use: str) -> None:
+    code = f"import sys; sys.modules['torch'] = None; import rewardkit.trainers as t; {use}"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'rewardkit[train]'" in done.stderr.splitlines()[-1]
