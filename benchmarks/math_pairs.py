@@ -31,12 +31,10 @@ def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def equivalence() -> list[Pair]:
-    """The hand-labelled set."""
-    return [
-        Pair(r["gold"], r["completion"], r["expected"], r["category"])
-        for r in rows("math_equivalence")
-    ]
+def labelled(name: str) -> list[Pair]:
+    """A hand-labelled set: ``math_equivalence``, or one of those written to be run once, after the
+    verifier was done: ``math_heldout`` and ``math_heldout2``."""
+    return [Pair(r["gold"], r["completion"], r["expected"], r["category"]) for r in rows(name)]
 
 
 def word_problems(right: bool, count: int = 1319) -> list[Pair]:

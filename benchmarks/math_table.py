@@ -55,6 +55,13 @@ def _equivalence(part: Any) -> Iterator[Row]:
     yield from _share("hand-labelled: false positives", part["headline"], "FP", "wrong", 0.02)
 
 
+def _heldout(part: Any) -> Iterator[Row]:
+    for name, found in part.items():
+        what = name.removeprefix("math_").replace("heldout", "held out ").strip()
+        yield from _share(f"{what}: false negatives", found, "FN", "right", 0.06)
+        yield from _share(f"{what}: false positives", found, "FP", "wrong", 0.02)
+
+
 def _share(what: str, part: Any, bad: str, of: str, most: float) -> Iterator[Row]:
     ours, peer = part["ours"], part["math-verify"]
     shown = [f"{100 * e[bad] / e[of]:.1f} % ({e[bad]}/{e[of]})" for e in (peer, ours)]
@@ -125,6 +132,7 @@ _MAKERS: dict[str, Callable[[Any], Iterator[Row]]] = {
     "math": _speed("MATH-type", 30, 10),
     "import": _import,
     "equivalence": _equivalence,
+    "heldout": _heldout,
     "restated": _restated,
     "rewrites": _rewrites,
     "changed": _changed,

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rewardkit._arguments import explain_validation
 from rewardkit.errors import ConfigError
-from rewardkit.verifier import explain_validation
 
 __all__ = ["Strict"]
 

@@ -9,14 +9,14 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     PydanticUserError,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import PydanticSerializationError
 
+from rewardkit._arguments import adapter, explain_validation
 from rewardkit.errors import SpecError, brief, told
 from rewardkit.registry import VERIFIERS, find, name_of
-from rewardkit.verifier import Verifier, explain_validation
+from rewardkit.verifier import Verifier
 
 __all__ = ["AnyVerifier", "plain_args", "read_verifier", "write_verifier"]
 
@@ -45,7 +45,7 @@ def plain_args(thing: Any) -> dict[str, Any]:
             f"dataclass are known. Make it one: @dataclass(frozen=True, kw_only=True)"
         )
     try:
-        made = TypeAdapter(type(thing)).dump_python(thing, mode="json", exclude_defaults=True)
+        made = adapter(type(thing)).dump_python(thing, mode="json", exclude_defaults=True)
     except (PydanticUserError, PydanticSerializationError) as error:
         raise SpecError(
             f"{type(thing).__name__} cannot be written to a spec: an argument has no plain form: "
@@ -66,7 +66,7 @@ def read_verifier(value: Any) -> Verifier:
     if not (isinstance(cls, type) and issubclass(cls, Verifier)):
         raise SpecError(f"{value.get('verifier')!r} is not a Verifier class but {cls!r}")
     try:
-        made: Verifier = TypeAdapter(cls).validate_python(dict(value.get("args") or {}))
+        made: Verifier = adapter(cls).validate_python(dict(value.get("args") or {}))
     except ValidationError as error:
         raise SpecError(explain_validation(error, cls.__name__)) from None
     return made

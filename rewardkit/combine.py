@@ -42,6 +42,13 @@ class AllOf(Verifier):
         """True if a member waits."""
         return any(v.blocking or v.is_async for v in self.verifiers)
 
+    def check_gold(self, sample: Sample) -> Verdict | None:
+        return _first_problem(self.verifiers, sample)
+
+    @property
+    def checks_gold(self) -> bool:
+        return all(v.checks_gold for v in self.verifiers)
+
     def environment(self) -> dict[str, Any]:
         return _environments(self.verifiers)
 
@@ -69,6 +76,13 @@ class AnyOf(Verifier):
     def blocking(self) -> bool:  # type: ignore[override]
         """True if a member waits."""
         return any(v.blocking or v.is_async for v in self.verifiers)
+
+    def check_gold(self, sample: Sample) -> Verdict | None:
+        return _first_problem(self.verifiers, sample)
+
+    @property
+    def checks_gold(self) -> bool:
+        return all(v.checks_gold for v in self.verifiers)
 
     def environment(self) -> dict[str, Any]:
         return _environments(self.verifiers)
@@ -98,6 +112,13 @@ class Not(Verifier):
     def blocking(self) -> bool:  # type: ignore[override]
         """True if the other waits."""
         return self.verifier.blocking or self.verifier.is_async
+
+    def check_gold(self, sample: Sample) -> Verdict | None:
+        return self.verifier.check_gold(sample)
+
+    @property
+    def checks_gold(self) -> bool:
+        return self.verifier.checks_gold
 
     def environment(self) -> dict[str, Any]:
         return self.verifier.environment()
@@ -129,6 +150,13 @@ def _environments(verifiers: tuple[Verifier, ...]) -> dict[str, Any]:
             same = found.get(name, value) == value
             found[name if same else f"{name} of verifier {number}"] = value
     return found
+
+
+def _first_problem(verifiers: tuple[Verifier, ...], sample: Sample) -> Verdict | None:
+    """What is wrong with the gold of some member: judging the empty text would stop at the first
+    that decides, and so hide it."""
+    found = (verifier.check_gold(sample) for verifier in verifiers)
+    return next((verdict for verdict in found if verdict is not None), None)
 
 
 def _fold(verifiers: tuple[Verifier, ...], sample: Sample, *, decisive: str) -> Verdict:

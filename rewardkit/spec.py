@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
+from rewardkit._arguments import explain_validation
 from rewardkit._rows import parse_json
 from rewardkit._verifier_spec import plain_args, read_verifier, write_verifier
 from rewardkit._yaml import dump_yaml, load_yaml
@@ -38,7 +39,6 @@ from rewardkit.function import FunctionReward
 from rewardkit.gate import Gate
 from rewardkit.registry import PRESETS, REWARDS, allowing_code, find, load_code, name_of
 from rewardkit.rewards import Reward, VerifierReward
-from rewardkit.verifier import explain_validation
 
 if TYPE_CHECKING:
     from rewardkit.rubric import Rubric

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from rewardkit.errors import UsageError
 
-__all__ = ["Evidence", "Fault", "Refused", "Status", "Verdict"]
+__all__ = ["Evidence", "Fault", "Refused", "Status", "Verdict", "stamp"]
 
 Status = Literal["correct", "incorrect", "unscorable"]
 Fault = Literal["dataset", "verifier", "infrastructure"]
@@ -112,14 +112,32 @@ class Verdict:
         raise TypeError("a Verdict has three outcomes, not two: compare verdict.status")
 
 
+def stamp(verdict: Verdict, seconds: float, verifier: str, version: str) -> Verdict:
+    """The same verdict with these in its evidence."""
+    found = verdict.evidence
+    if type(verdict) is not Verdict or type(found) is not Evidence:
+        return verdict.with_evidence(seconds=seconds, verifier=verifier, version=version)
+    # Written out: every verdict comes by here, and `replace` takes longer than judging a number.
+    evidence = Evidence(
+        found.rule, found.span, found.text, found.refused, found.details,
+        seconds, verifier, version,
+    )  # fmt: skip
+    return Verdict(
+        verdict.status, verdict.reason, verdict.credit, verdict.label, verdict.fault, evidence
+    )
+
+
+_STATUSES, _FAULTS = get_args(Status), get_args(Fault)
+
+
 def _contradiction(verdict: Verdict) -> str | None:
     """What is wrong with the combination of attributes, or None."""
     status, credit, fault = verdict.status, verdict.credit, verdict.fault
-    if status not in get_args(Status):
-        return f"status must be one of {get_args(Status)}"
+    if status not in _STATUSES:
+        return f"status must be one of {_STATUSES}"
     if status == "unscorable":
-        if fault not in get_args(Fault) or not verdict.reason:
-            return f"unscorable needs a reason and a fault, one of {get_args(Fault)}"
+        if fault not in _FAULTS or not verdict.reason:
+            return f"unscorable needs a reason and a fault, one of {_FAULTS}"
         return "unscorable has no credit" if credit is not None else None
     if fault is not None:
         return "only an unscorable verdict has a fault"

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from time import perf_counter
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-from pydantic import ConfigDict, ValidationError
-from pydantic.dataclasses import dataclass as pydantic_dataclass
-
-from rewardkit._running import run_sync, waiting
-from rewardkit.errors import UsageError, brief, must_be_raised, told
-from rewardkit.rewards import OnUnscorable, VerifierReward
+from rewardkit._arguments import make_arguments
+from rewardkit.errors import must_be_raised, told
 from rewardkit.sample import Column, Sample
-from rewardkit.verdict import Evidence, Verdict
+from rewardkit.verdict import Evidence, Verdict, stamp
+
+if TYPE_CHECKING:
+    from rewardkit.rewards import OnUnscorable, VerifierReward
 
 __all__ = ["Verifier"]
 
 MAX_IN_FLIGHT = 64
 """Samples that one asynchronous verifier judges at the same time."""
-
-# ser_json_inf_nan: a limit or bound of infinity must survive the way to JSON and back.
-_CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=True, ser_json_inf_nan="constants")
 
 
 @dataclass_transform(frozen_default=True)
@@ -63,11 +56,12 @@ class Verifier:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        pydantic_dataclass(cls, frozen=True, config=_CONFIG)
-        cls.__init__ = _explained(cls.__init__)  # type: ignore[method-assign]
+        make_arguments(cls)
 
     def _verify(self, sample: Sample) -> Verdict:
         """Judge one sample. The text is hostile; the answer may be anything a dataset holds."""
+        from rewardkit._running import run_sync
+
         return run_sync(lambda: self._averify(sample))
 
     async def _averify(self, sample: Sample) -> Verdict:
@@ -95,11 +89,11 @@ class Verifier:
     async def averify(self, sample: Sample) -> Verdict:
         """:meth:`verify` for async code; the event loop is not blocked by a blocking verifier."""
         if not self.is_async:
-            return (
-                await asyncio.to_thread(self.verify, sample)
-                if self.blocking
-                else (self.verify(sample))
-            )
+            if not self.blocking:
+                return self.verify(sample)
+            import asyncio
+
+            return await asyncio.to_thread(self.verify, sample)
         start = perf_counter()
         try:
             verdict = _checked(await self._averify(sample))
@@ -109,15 +103,21 @@ class Verifier:
 
     def verify_many(self, samples: Sequence[Sample]) -> list[Verdict]:
         """Judge a batch; verdicts come in the order of the samples."""
+        if not self.is_async and (not self.blocking or len(samples) < 2):
+            return [self.verify(sample) for sample in samples]
+        from concurrent.futures import ThreadPoolExecutor
+
+        from rewardkit._running import run_sync, waiting
+
         if self.is_async:
             return run_sync(lambda: self.averify_many(samples))
-        if not self.blocking or len(samples) < 2:
-            return [self.verify(sample) for sample in samples]
         with waiting(), ThreadPoolExecutor(min(len(samples), 16)) as pool:
             return list(pool.map(self.verify, samples))
 
     async def averify_many(self, samples: Sequence[Sample]) -> list[Verdict]:
         """:meth:`verify_many` for async code."""
+        import asyncio
+
         if self.is_async:
             free = asyncio.Semaphore(MAX_IN_FLIGHT)
 
@@ -141,6 +141,8 @@ class Verifier:
         unscorable: OnUnscorable = "abstain",
     ) -> VerifierReward:
         """A reward that pays by this verifier's verdict; see :class:`rewardkit.VerifierReward`."""
+        from rewardkit.rewards import VerifierReward
+
         return VerifierReward(
             self, correct, incorrect, partial=partial, values=dict(values or {}),
             weight=weight, unscorable=unscorable,
@@ -152,6 +154,25 @@ class Verifier:
         own = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
         return frozenset(self.needs) | {v.column for v in own if isinstance(v, Column)}
 
+    def check_gold(self, sample: Sample) -> Verdict | None:
+        """The unscorable verdict that no completion of this row could avoid; ``None``: there is
+        none. Asked before a run (``rewardkit check-data``).
+
+        An empty completion is judged: what cannot be judged even then is no fault of the text. So
+        a bad gold is found if ``_verify`` reads the gold before it reads the text. A verifier
+        written as ``_averify`` is not run, since it may ask a service; override this and
+        :attr:`checks_gold` where it can tell without.
+        """
+        if self.is_async:
+            return None
+        verdict = self.verify(replace(sample, completion=""))
+        return verdict if verdict.status == "unscorable" else None
+
+    @property
+    def checks_gold(self) -> bool:
+        """False if :meth:`check_gold` cannot tell."""
+        return not self.is_async
+
     def environment(self) -> dict[str, Any]:
         """What judging depends on that no spec holds, for the run folder; plain data."""
         return {}
@@ -162,9 +183,7 @@ class Verifier:
         return type(self)._verify is Verifier._verify
 
     def _stamp(self, verdict: Verdict, start: float) -> Verdict:
-        return verdict.with_evidence(
-            seconds=perf_counter() - start, verifier=type(self).__name__, version=self.version
-        )
+        return stamp(verdict, perf_counter() - start, type(self).__name__, self.version)
 
     def _argument(self, value: Any, sample: Sample) -> Any:
         """An argument's value for this row: a ``Column`` is looked up, all else is itself."""
@@ -188,29 +207,3 @@ def _broken(error: Exception) -> Verdict:
         raise error
     reason = f"the verifier failed: {told(error)}"
     return Verdict.unscorable(reason, fault="verifier", rule="verifier error")
-
-
-def _explained(init: Callable[..., None]) -> Callable[..., None]:
-    """Turns pydantic's validation error into ours, which names the class and the mend."""
-
-    @functools.wraps(init)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            init(self, *args, **kwargs)
-        except ValidationError as error:
-            raise UsageError(explain_validation(error, type(self).__name__)) from None
-
-    return checked
-
-
-def explain_validation(error: ValidationError, what: str) -> str:
-    """One line per mistake: where, what was expected, what was got."""
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "(whole)"
-        inner = item.get("ctx", {}).get("error")
-        if isinstance(inner, UsageError):  # a part that has already explained itself
-            lines.append(f"{what}: {where}: {inner}")
-            continue
-        lines.append(f"{what}: {where}: {item['msg']}, got {brief(item.get('input'))}")
-    return "\n".join(lines)

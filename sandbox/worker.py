@@ -183,7 +183,7 @@ class Worker:
         """Kill it with its whole process group, and reap it."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             # Not reaped yet, so the number cannot have passed to somebody else's group.
-            if self._process.returncode is None:
+            if self._process.returncode is None and _is_child(self.pid):
                 os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
@@ -221,14 +221,28 @@ class Worker:
 def _start(sock: int, lifeline: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
     # -P: the script's own folder must not stand on the path, its names would shadow others.
     command = [sys.executable, "-P", worker_child.__file__, str(sock), str(lifeline)]
+    # Sets in the same order in every worker: sympy's search, and with it what a verdict costs,
+    # follows the order in which it meets things.
     return subprocess.Popen(
         command,
+        env={"PYTHONHASHSEED": "0", **os.environ},
         pass_fds=(sock, lifeline),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,
         start_new_session=True,  # Ctrl-C in the terminal is the caller's affair
     )
+
+
+def _is_child(pid: int) -> bool:
+    """False once it has been reaped, be it by a caller who takes every child that has ended."""
+    if not hasattr(os, "waitid"):
+        return True
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _pidfd(pid: int) -> int:

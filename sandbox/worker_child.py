@@ -15,6 +15,7 @@ import contextlib
 import faulthandler
 import importlib
 import importlib.util
+import io
 import os
 import pickle
 import select
@@ -199,6 +200,23 @@ def resolve(reference: dict[str, Any], main: Main) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+class Arguments(pickle.Unpickler):
+    """Reads the arguments of a call, and loads the script if they hold objects of it.
+
+    Only for a class or function that the pickle names, never for a text: an answer that holds the
+    word ``__main__`` would else have the caller's script run here.
+    """
+
+    def __init__(self, payload: bytes, main: Main) -> None:
+        super().__init__(io.BytesIO(payload))
+        self._main = main
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name in ("__main__", MAIN_ALIAS):
+            self._main.load()
+        return super().find_class(module_name, global_name)
+
+
 class Server:
     """Answers requests one after another."""
 
@@ -218,9 +236,7 @@ class Server:
             return _failure(error)
 
     def _call(self, function: Callable[..., Any], payload: bytes) -> bytes:
-        if b"__main__" in payload:
-            self._main.load()
-        args, kwargs = pickle.loads(payload)
+        args, kwargs = Arguments(payload, self._main).load()
         return pickle.dumps(("ok", function(*args, **kwargs)), pickle.HIGHEST_PROTOCOL)
 
 

@@ -48,6 +48,8 @@ def tagged(text: str, opening: str, closing: str, begin: int = 0) -> Blocks:
     """Blocks between two markers. They do not nest: a second opening starts the block anew."""
     closed: list[Block] = []
     inside: int | None = None
+    if text.find(opening, begin) < 0:
+        return Blocks(closed, None)
     for mark in _either(opening, closing).finditer(text, begin):
         if inside is not None and mark.group() == closing:
             closed.append(Block(inside, mark.start()))
@@ -57,7 +59,8 @@ def tagged(text: str, opening: str, closing: str, begin: int = 0) -> Blocks:
     return Blocks(closed, inside)
 
 
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+# Two backslashes: LaTeX that was escaped once too often on its way here.
+_BRACES = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 
 
 def boxed(text: str, begin: int = 0) -> Blocks:
@@ -68,10 +71,13 @@ def boxed(text: str, begin: int = 0) -> Blocks:
     also one with a complete box inside.
     """
     closed: list[Block] = []
-    if text.find("\\boxed", begin) < 0 and text.find("\\fbox", begin) < 0:
+    first, framed = text.find("\\boxed", begin), text.find("\\fbox", begin)
+    if first < 0 or 0 <= framed < first:
+        first = framed
+    if first < 0:
         return Blocks(closed, None)
     stack: list[tuple[bool, int]] = []
-    for mark in _BRACES.finditer(text, begin):
+    for mark in _BRACES.finditer(text, first):  # what is opened before it closes no box
         token = mark.group()
         if token == "}":
             if stack and (opened := stack.pop())[0]:
@@ -87,7 +93,9 @@ _HASHES = re.compile(r"(?<!#)####(?!#)")
 
 def hashes(text: str, begin: int = 0) -> list[Block]:
     """What follows each ``####``, to the end of its line or the next ``####``."""
-    marks = [mark.span() for mark in _HASHES.finditer(text, begin)]
+    if (first := text.find("####", begin)) < 0:
+        return []
+    marks = [mark.span() for mark in _HASHES.finditer(text, first)]
     return [
         Block(after, _line_end(text, after, marks[i + 1][0] if i + 1 < len(marks) else len(text)))
         for i, (_, after) in enumerate(marks)
@@ -95,7 +103,8 @@ def hashes(text: str, begin: int = 0) -> list[Block]:
 
 
 _PHRASE = re.compile(
-    r"(?:\banswer(?:\*\*)?\s{0,4}(?:is\b|:|=)|答案(?:\*\*)?(?:是|为|：|:)|答(?:：|:))"
+    r"(?:\banswers?(?:\*\*)?\s{0,4}(?:is\b|are\b|:|=)|答案(?:\*\*)?(?:是|为|：|:)|答(?:：|:)"
+    r"|(?:故|应|答案|所以|因此)选)"
     r"(?:\*\*)?[:：\s]{0,4}",
     re.IGNORECASE,
 )
@@ -155,7 +164,10 @@ def bold(text: str, begin: int = 0) -> list[Block]:
 
 
 _FORMULA = re.compile(
-    r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$|\\\(|\\\)|\\\[|\\\]",
+    # An escaped dollar is money, within a formula and outside.
+    r"(?<!\\)\$\$((?:[^$\\]|\\.){1,2000})\$\$|(?<!\\)\$((?:[^$\n\\]|\\[^\n]){1,2000})\$"
+    r"|\\\(|\\\)|\\\[|\\\]",
+    re.DOTALL,
 )
 
 
@@ -176,12 +188,13 @@ def formulas(text: str, begin: int = 0) -> list[Block]:
 
 # Letters by category that nevertheless show nothing.
 _INVISIBLE = frozenset("\u2800\u3164\u115f\u1160\uffa0")
+_ASCII_INVISIBLE = "".join(map(chr, range(33))) + "\x7f"
 
 
 def is_blank(text: str) -> bool:
     """True if nothing in the text can be seen: spaces, controls, zero-width, lone surrogates."""
     if text.isascii():
-        return not text.strip() or all(c <= " " or c == "\x7f" for c in text)
+        return not text.strip(_ASCII_INVISIBLE)
     return all(not c.isprintable() or c.isspace() or c in _INVISIBLE for c in text)
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import regex
-from pydantic import ConfigDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from rewardkit.errors import UsageError
 from rewardkit.verdict import Refused, Span
-from rewardkit.verifiers import _scan
+from rewardkit.verifiers import _boxes, _scan
 from rewardkit.verifiers._scan import Block, Blocks
+
+if TYPE_CHECKING:
+    import regex
+    from pydantic import ConfigDict
 
 __all__ = [
     "AUTO",
@@ -39,8 +40,12 @@ MAX_REFUSED = 8
 """Most candidates listed as refused (the last ones)."""
 MAX_SHOWN = 500
 """Most characters of judged text copied into evidence; the span tells where the rest is."""
+MAX_UNMARKED = 1 << 18
+"""Characters at the end of a text in which an answer without a marker (after a phrase, in bold, a
+formula, a number) is looked for. One scan holds the interpreter's lock to its end, some 50 ms for a
+megabyte, and no other thread of a trainer would run meanwhile."""
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT: ConfigDict = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ Thinking = Between | None
 """Markers of the part that is not the answer; ``None`` if there is no such part."""
 
 THINK = Between("<think>", "</think>")
+_ANSWER = Between("<answer>", "</answer>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,22 +185,43 @@ def extract(
 def _by(text: str, begin: int, how: Any, boxes: Boxes) -> Extraction:
     if isinstance(how, tuple):
         for name in how:
-            if (found := _rule(name, len(how) > 1, boxes)(text, begin)) is not None:
-                return found
+            where = _begin(text, begin, name)
+            if (found := _rule(name, len(how) > 1, boxes)(text, where)) is not None:
+                return _restated(text, found) if name == "boxed" and "phrase" in how else found
         return _none("auto", "the text holds neither an answer marker nor a number")
     if isinstance(how, Between):
         return _between(text, begin, how) or _none(how.start, f"no {how.start}...{how.end}")
     if isinstance(how, Pattern):
         return _pattern(text, begin, how)
-    return _rule(how, False, boxes)(text, begin) or _none(how, _MISSING[how])
+    where = _begin(text, begin, how)
+    return _rule(how, False, boxes)(text, where) or _none(how, _MISSING[how])
+
+
+def _begin(text: str, begin: int, name: str) -> int:
+    """Where a rule starts to look."""
+    return max(begin, len(text) - MAX_UNMARKED) if name in _WITHOUT_MARKER else begin
 
 
 def _rule(name: str, one_of_many: bool, boxes: Boxes) -> Rule:
     if name == "hash" and one_of_many:
-        return lambda text, begin: _hash(text, begin, headings=True)
+        return _hash_beside_headings
     if name == "boxed" and boxes == "only":
         return _only_box
     return _RULES[name]
+
+
+def _restated(text: str, box: Extraction) -> Extraction:
+    """The "final answer" that follows a box: the box was of a step, or is corrected by it."""
+    if box.span is None or (at := text.rfind("inal answer", box.span[1])) < 0:
+        return box
+    found = _phrase(text, max(at - 1, 0))
+    if found is None or found.text is None or not _COMMITTED.match(found.text):
+        return box
+    last = Refused(shorten(text[slice(*box.span)]), "not the final answer", box.span)
+    return replace(found, refused=(last, *box.refused)[:MAX_REFUSED])
+
+
+_COMMITTED = re.compile(r"\\?[$({[]?\s*[-+−]?(?:[0-9]|\\[a-z]*frac|\\sqrt|\\pi|[a-zA-Z]\s*=)")
 
 
 # What stands between an answer and its retraction is short; a megabyte is not searched for one.
@@ -212,11 +239,19 @@ def _taken_back(text: str, end: int) -> bool:
 
 def gold_text(answer: str) -> str:
     r"""A gold answer without the solution around it: what follows the last ``####``, else the last
-    ``\boxed{}``, else all of it; stripped. Datasets keep golds in these three ways."""
+    ``\boxed{}``, else all of it; stripped. Datasets keep golds in these three ways.
+
+    A gold commits to all that it boxes: boxes side by side are a list.
+    """
     if after := _scan.hashes(answer):
         return answer[slice(*after[-1])].strip()
-    found = _boxed(answer, 0)
-    return answer.strip() if found is None or found.text is None else found.text
+    if "boxed" not in answer and "fbox" not in answer:
+        return answer.strip()
+    found = _scan.boxed(answer)
+    if found.dangling is None and (row := _boxes.side_by_side(answer, found.closed)) is not None:
+        return row
+    taken = _boxed(answer, 0)
+    return answer.strip() if taken is None or taken.text is None else taken.text
 
 
 def shorten(text: str) -> str:
@@ -230,6 +265,8 @@ def compiled(pattern: str) -> regex.Pattern[str]:
     Raises:
         UsageError: if it does not compile.
     """
+    import regex  # its import takes longer than a thousand verdicts, and few patterns are given
+
     try:
         return regex.compile(pattern, regex.DOTALL)
     except regex.error as error:
@@ -284,7 +321,7 @@ def _between(text: str, begin: int, how: Between) -> Extraction | None:
 
 
 def _answer(text: str, begin: int) -> Extraction | None:
-    return _between(text, begin, Between("<answer>", "</answer>"))
+    return _between(text, begin, _ANSWER)
 
 
 def _boxed(text: str, begin: int) -> Extraction | None:
@@ -292,25 +329,18 @@ def _boxed(text: str, begin: int) -> Extraction | None:
     found = _scan.boxed(text, begin)
     if found.dangling is not None or not found.closed:
         return _last(text, found, rule)
-    outermost = _outermost(found.closed)
-    last, first = outermost[-1], len(outermost) - 1
-    joints = 0
-    while first > 0:
-        gap = _gap(text, outermost[first - 1], outermost[first])
-        if gap == "joint":
-            joints += 1
-        elif gap != "same":
-            break
-        first -= 1
-    if first > 0 and gap == "nothing":
+    outermost = _boxes.outermost(found.closed)
+    row = _boxes.last_row(text, outermost)
+    if row.first > 0 and row.gap == "nothing":
         # A row of boxes with the right one among them is no answer.
         others = _refused(text, outermost, "side by side")
         return _none(rule, "boxes stand side by side with no word between them", others)
-    if not joints:
+    if not row.joints:
         inner = _outer(text, found.closed)
         return _taken(text, inner, rule, [b for b in found.closed if b.stop < inner.start])
-    start = text.rfind("\\", 0, outermost[first].start)
-    return _taken(text, Block(start, last.stop + 1), "last boxes, as a list", outermost[:first])
+    start = _boxes.opened_by(text, outermost[row.first])
+    block = Block(start, outermost[-1].stop + 1)
+    return _taken(text, block, "last boxes, as a list", outermost[: row.first])
 
 
 def _only_box(text: str, begin: int) -> Extraction | None:
@@ -321,38 +351,6 @@ def _only_box(text: str, begin: int) -> Extraction | None:
     if any(other.text.strip() != found.text for other in found.refused):
         return _none(found.rule, "boxes that differ", found.refused)
     return found
-
-
-def _outermost(closed: list[Block]) -> list[Block]:
-    """Boxes that are in no other; a box is closed after those within it."""
-    kept: list[Block] = []
-    for block in closed:
-        while kept and kept[-1].start > block.start:
-            kept.pop()
-        kept.append(block)
-    return kept
-
-
-_DECORATION = re.compile(r"\\(?:[,;:!()\[\]]|q?quad|text|boxed|fbox|displaystyle|\\)|[\s${}*&.|~]")
-_JOINTS = frozenset({",", ";", "and", "or", ",and", ",or", "和", "或", "、", "，", "及"})
-
-
-def _is_joint(between: str) -> bool:
-    return len(between) < 40 and _DECORATION.sub("", between).lower() in _JOINTS
-
-
-def _gap(text: str, before: Block, after: Block) -> str:
-    """What is between two boxes: a ``"joint"`` of a list, ``"nothing"``, ``"words"``; ``"same"``
-    if there is nothing between two boxes that say the same."""
-    if after.start - before.stop > 80:
-        return "words"
-    between = _DECORATION.sub("", text[before.stop + 1 : after.start])
-    if between.lower() in _JOINTS:
-        return "joint"
-    if between:
-        return "words"
-    same = text[slice(*before)].strip() == text[slice(*after)].strip()
-    return "same" if same else "nothing"
 
 
 def _outer(text: str, closed: list[Block]) -> Block:
@@ -378,6 +376,10 @@ def _hash(text: str, begin: int, headings: bool = False) -> Extraction | None:
     return _taken(text, blocks[-1], "last ####", blocks[:-1]) if blocks else None
 
 
+def _hash_beside_headings(text: str, begin: int) -> Extraction | None:
+    return _hash(text, begin, headings=True)
+
+
 def _is_heading(text: str, block: Block) -> bool:
     """``#### Step 1`` is a heading of Markdown, not an answer in the manner of GSM8K."""
     line = text[block.start : min(block.stop, block.start + 64)].strip()
@@ -392,7 +394,9 @@ def _phrase(text: str, begin: int) -> Extraction | None:
     line = text[start:stop]
     if formula := _LEADING_FORMULA.match(line):
         group = formula.lastindex or 1
-        if not _CHANGES.search(line, formula.end(), formula.end() + 200):
+        reason = _REASON.search(line, formula.end(), formula.end() + 200)
+        limit = reason.start() if reason else formula.end() + 200
+        if not _CHANGES.search(line, formula.end(), limit):
             block = Block(start + formula.start(group), start + formula.end(group))
             return _taken(text, block, 'last "answer is"', blocks[:-1])
     kept = _LEADING_NUMBER.fullmatch(line)
@@ -410,6 +414,8 @@ _CHANGES = re.compile(
     r"\b(?:or|and|not|no|million|billion|thousand|hundred|dozen|percent|to)\b|[0-9$\\%]",
     re.IGNORECASE,
 )
+
+_REASON = re.compile(r"\b(?:since|because|where)\b", re.IGNORECASE)
 
 # "42 apples" but not "42 or 43", "42 million", "42 percent": those are other values.
 _LEADING_NUMBER = re.compile(
@@ -437,7 +443,7 @@ def _latex(text: str, begin: int) -> Extraction | None:
     if not blocks or _DIGIT.search(text, blocks[-1].stop):
         return None
     first = len(blocks) - 1
-    while first > 0 and _is_joint(text[blocks[first - 1].stop : blocks[first].start]):
+    while first > 0 and _boxes.is_joint(text[blocks[first - 1].stop : blocks[first].start]):
         first -= 1  # "$x = 2$ and $x = 3$" is one list
     block = Block(blocks[first].start, blocks[-1].stop)
     return _taken(text, block, "last formula", blocks[:first])
@@ -471,6 +477,7 @@ _RULES: dict[str, Rule] = {
     "last_number": _last_number,
     "whole": _whole,
 }
+_WITHOUT_MARKER = frozenset({"phrase", "bold", "latex", "last_number"})
 _MISSING = {
     "answer": "no <answer>...</answer>",
     "boxed": "no \\boxed{}",

@@ -1,7 +1,7 @@
-"""The command line: ``rewardkit score|test|train|report|version``.
+"""The command line: ``rewardkit check-data|score|test|train|report|version``.
 
-Exit codes: 0 done; 1 done, and fixtures failed; 2 a mistake of the user's, told in one message;
-130 interrupted; 141 the reader of our output went away.
+Exit codes: 0 done; 1 done, and fixtures failed or golds cannot be judged; 2 a mistake of the
+user's, told in one message; 130 interrupted; 141 the reader of our output went away.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import traceback
 from collections.abc import Sequence
 
 from rewardkit._escape import safe_lines
-from rewardkit.cli import report, score, test, train, version
+from rewardkit.cli import check_data, report, score, test, train, version
 from rewardkit.errors import RewardKitError
 
 __all__ = ["main"]
 
-COMMANDS = (score, test, train, report, version)
+COMMANDS = (check_data, score, test, train, report, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version.text())
     commands = parser.add_subparsers(metavar="command", required=True)
     for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
         sub = commands.add_parser(name, help=command.HELP, description=command.HELP)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         command.add_arguments(sub)

@@ -11,6 +11,7 @@ from typing import Any
 from rewardkit._escape import one_line, safe_lines
 from rewardkit._files import whole_file
 from rewardkit._rows import json_line
+from rewardkit.cli._columns import add_columns, columns_of
 from rewardkit.cli._summary import Tally
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import DataError, RewardError, UsageError
@@ -35,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--explain", action="store_true", help="explain the score of every row")
     parser.add_argument("--out", type=Path, help="write every row with its score to this .jsonl")
-    parser.add_argument(
-        "--columns", nargs="+", action="extend", default=[], metavar="OURS=THEIRS",
-        help="names of columns: prompt=question completion=output",
-    )  # fmt: skip
+    add_columns(parser)
     parser.add_argument(
         "--group-by", metavar="COLUMN", help="rows equal in this column share a prompt"
     )
@@ -52,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         RewardError: if a function of the rubric fails.
     """
     rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
-    config = DataConfig(path=str(arguments.rows), columns=_columns(arguments.columns))
+    config = DataConfig(path=str(arguments.rows), columns=columns_of(arguments.columns))
     rows = load_rows(config, require=("completion",))
     samples = [_sample(rubric, row, index) for index, row in enumerate(rows)]
     tally = Tally(rubric)
@@ -69,21 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         print(f"written to {arguments.out}")
     return 0
-
-
-def _columns(pairs: Sequence[str]) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for pair in pairs:
-        ours, equals, theirs = pair.partition("=")
-        if not (ours and equals and theirs):
-            raise UsageError(
-                f"--columns takes pairs such as prompt=question, got {pair!r} "
-                f"(the file of rows comes before the options)"
-            )
-        if ours in columns:
-            raise UsageError(f"--columns maps {ours!r} twice")
-        columns[ours] = theirs
-    return columns
 
 
 def _sample(rubric: Rubric, row: Mapping[str, Any], index: int) -> Sample:

@@ -23,13 +23,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
+from rewardkit._arguments import explain_validation
 from rewardkit._rows import Numbered, read_jsonl, read_text
 from rewardkit._yaml import StrictLoader
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.testing.expect import Expect
-from rewardkit.verifier import explain_validation
 
 __all__ = ["Expect", "Fixture", "Fixtures", "load_fixtures"]
 

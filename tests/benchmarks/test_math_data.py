@@ -44,9 +44,13 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def test_every_labelled_row_has_exactly_the_five_fields_and_of_their_types() -> None:
+LABELLED = ("math_equivalence", "math_heldout", "math_heldout2")
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_every_labelled_row_has_exactly_the_five_fields_and_of_their_types(name: str) -> None:
     types = {"gold": str, "completion": str, "expected": bool, "category": str, "note": str}
-    for row in rows("math_equivalence"):
+    for row in rows(name):
         assert {k: type(v) for k, v in row.items()} == types, row
         assert row["gold"].strip() == row["gold"] != ""
         assert row["completion"].strip()
@@ -72,7 +76,8 @@ def test_all_seventeen_restatements_are_there_and_none_counts_as_right() -> None
 
 
 def test_no_labelled_pair_is_there_twice() -> None:
-    seen = Counter((r["gold"], " ".join(r["completion"].split())) for r in rows("math_equivalence"))
+    labelled = [row for name in LABELLED for row in rows(name)]
+    seen = Counter((r["gold"], " ".join(r["completion"].split())) for r in labelled)
     assert [pair for pair, times in seen.items() if times > 1] == []
 
 

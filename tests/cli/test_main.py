@@ -29,7 +29,7 @@ def test_starting_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stderr.strip() == "[]"
-    for command in ("score", "test", "train", "report", "version"):
+    for command in ("check-data", "score", "test", "train", "report", "version"):
         assert command in done.stdout
 
 

@@ -7,20 +7,37 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 HEAVY = ("torch", "peft", "trl", "transformers", "sympy", "datasets", "numpy", "rich")
+LATER = (
+    *(
+        "pydantic",
+        "pydantic_core",
+        "annotated_types",
+        "asyncio",
+        "concurrent",
+        "importlib.metadata",
+    ),
+    *("multiprocessing", "subprocess", "socket", "regex", "yaml", "mpmath", "logging"),
+)
+"""What costs more to import than a thousand verdicts cost, and only some programs need."""
+TIERS = ("grammar", "lexer", "spelling", "units", "compare", "judging", "probing", "regions")
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Heavy modules in memory after a statement in a fresh interpreter."""
-    code = f"import sys; {statement}; print(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+def loaded_by(statement: str, among: Iterable[str] = HEAVY) -> set[str]:
+    """Which of some modules a statement brings into memory in a fresh interpreter."""
+    code = (
+        f"import sys; before = set(sys.modules); {statement}; "
+        f"print(*(m for m in {tuple(among)!r} if m in sys.modules and m not in before))"
+    )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
-    return set(done.stdout.splitlines()[-1].split()) if done.stdout.strip() else set()
+    return set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(
@@ -36,6 +53,40 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_the_core_imports_nothing_heavy(statement: str) -> None:
     assert loaded_by(statement) == set()
+
+
+VERIFY = (
+    "from rewardkit import Sample; from rewardkit.verifiers import MathVerifier; "
+    "said = MathVerifier().verify(Sample(completion={!r}, answer={!r})).status; "
+    "assert said == 'correct', said"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import rewardkit",
+        "import rewardkit.verifiers",
+        "from rewardkit import Sample, Verdict, Verifier",
+        "from rewardkit.verifiers import MathVerifier; MathVerifier(form='any', tolerance=0.01)",
+        VERIFY.format("#### 1,042", "1042"),
+        VERIFY.format(r"\boxed{\frac{\sqrt{2}}{2}}", r"\frac{1}{\sqrt 2}"),
+    ],
+)
+def test_a_verdict_on_mathematics_needs_little_besides_the_interpreter(statement: str) -> None:
+    assert loaded_by(statement, LATER) == set()
+
+
+def test_importing_the_package_is_next_to_nothing() -> None:
+    assert loaded_by("import rewardkit", ("dataclasses", "inspect", "decimal", "json")) == set()
+
+
+def test_the_grammar_and_the_tiers_wait_for_the_first_answer_that_is_no_plain_number() -> None:
+    tiers = [f"rewardkit.verifiers.math.{name}" for name in TIERS]
+    assert loaded_by(VERIFY.format("#### 42", "42.0"), tiers) == set()
+    wrong = VERIFY.replace("'correct'", "'incorrect'")
+    assert loaded_by(wrong.format(r"\boxed{42}", "43"), tiers) == set()
+    assert loaded_by(VERIFY.format("The answer is $x > 2$.", "(2, \\infty)"), tiers) == set(tiers)
 
 
 @pytest.mark.parametrize("module", ["rewardkit", "rewardkit.verifiers", "rewardkit.trainers",

@@ -3,13 +3,13 @@
 Two kinds of paragraph announce a table that is checked:
 
 - ``With `MathVerifier()`:`` - every row is judged by that verifier, rubric or `extract` rule; the
-  columns `verdict`, `label`, `credit`, `reason`, `total` and `taken` are what comes out, `why` is
-  prose, and every other column is one of the row's.
+  columns `verdict`, `label`, `credit`, `reason`, `tier`, `total` and `taken` are what comes out,
+  `why` is prose, and every other column is one of the row's.
 - ``Keys of `module.Class`:`` - the rows are the fields of that class, all of them, in order, and
   the column `default` is their default.
 
-Cells are text in backticks, `⏎` for a line break; a number, list, object or `null` outside of
-backticks is JSON.
+Cells are text in backticks, `⏎` for a line break and `\\|` for a bar; a number, list, object or
+`null` outside of backticks is JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rewardkit.sandbox import SandboxUnavailable
 from rewardkit.verifiers import extract
 
 DOCS = Path(__file__).parents[2] / "docs"
-OUTCOMES = ("verdict", "label", "credit", "reason", "total", "taken", "why")
+OUTCOMES = ("verdict", "label", "credit", "reason", "tier", "total", "taken", "why")
 
 Row = dict[str, str]
 
@@ -53,6 +53,9 @@ _TABLE = re.compile(
 )
 
 
+_BAR = re.compile(r"(?<!\\)\|")
+
+
 def _tables(kind: str) -> list[Table]:
     found = []
     for page in sorted(DOCS.glob("*.md")):
@@ -65,7 +68,10 @@ def _tables(kind: str) -> list[Table]:
 
 
 def _rows(table: str) -> list[Row]:
-    lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()]
+    lines = [
+        [cell.strip().replace("\\|", "|") for cell in _BAR.split(line[1:-1])]
+        for line in table.splitlines()
+    ]
     head, rule, *rows = lines
     assert all(set(cell) <= set("-: ") for cell in rule), table
     assert all(len(row) == len(head) for row in rows), table
@@ -129,6 +135,7 @@ def _outcome(judge: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
         "label": verdict.label,
         "credit": verdict.credit,
         "reason": verdict.reason,
+        "tier": (verdict.evidence.details or {}).get("tier"),
     }
 
 
@@ -178,6 +185,8 @@ def _shown(default: Any) -> str:
         return "required"
     if isinstance(default, BaseModel):
         return "its own defaults"
+    if dataclasses.is_dataclass(default):
+        return f"`{default!r}`"
     if isinstance(default, float):
         return f"`{default:g}`"
     return f"`{json.dumps(default)}`" if not isinstance(default, str) else f"`{default}`"
@@ -199,6 +208,25 @@ def test_every_verifier_has_its_section_and_a_table_that_is_checked() -> None:
     assert not classes - judged
 
 
+def test_every_verifier_that_the_page_of_mathematics_names_can_be_made() -> None:
+    text = (DOCS / "math.md").read_text(encoding="utf-8")
+    calls = set(re.findall(r"`(MathVerifier\([^`]+\))", text))
+    assert len(calls) > 8
+    for call in calls:
+        eval(call, {"MathVerifier": rewardkit.verifiers.MathVerifier})
+
+
+def test_every_name_that_the_grammar_of_mathematics_knows_is_on_its_page() -> None:
+    from rewardkit.verifiers.math import lexer, units, words
+
+    text = (DOCS / "math.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([^`]+)`", text[text.index("### Names it knows") :]))
+    commands = {f"\\{name}" for name in {*lexer._COMMANDS, *lexer._GREEK}}
+    known = {*lexer._FUNCTIONS, *lexer._WORDS, *units.UNIT_NAMES, *words.SCALES} - lexer._GREEK
+    assert len(commands) > 100
+    assert (commands | known) - listed == set()
+
+
 def test_every_preset_has_its_section_and_a_table_that_is_checked() -> None:
     presets = set(rewardkit.presets.__all__)
     assert not presets - _headings("presets.md")
@@ -218,6 +246,7 @@ def test_every_preset_has_its_section_and_a_table_that_is_checked() -> None:
         "rewardkit.spec.GateSpec",
         "rewardkit.testing.Expect",
         "rewardkit.sandbox.Limits",
+        "rewardkit.verifiers.MathVerifier",
     ],
 )
 def test_every_configuration_has_its_table(subject: str) -> None:
@@ -229,7 +258,7 @@ def test_every_command_and_option_is_on_some_page(capsys: pytest.CaptureFixture[
 
     pages = "\n".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
     for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
         assert f"rewardkit {name}" in pages
         with pytest.raises(SystemExit):
             main([name, "--help"])

@@ -11,8 +11,15 @@ import pytest
 from rewardkit import Sample
 from rewardkit.verifiers import MathVerifier
 
-FILE = Path(__file__).parent / "cases" / "math.jsonl"
-CASES: list[dict[str, Any]] = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
+FOLDER = Path(__file__).parent / "cases"
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / name).read_text("utf-8").splitlines()]
+
+
+CASES = _rows("math.jsonl")
+PROSE = _rows("math_prose.jsonl")
 
 
 def _judged(case: dict[str, Any]) -> tuple[str, str]:
@@ -25,6 +32,12 @@ def _judged(case: dict[str, Any]) -> tuple[str, str]:
 def test_cases(case: dict[str, Any]) -> None:
     if "\\boxed" not in case["completion"]:
         case = {**case, "args": {"extract": "whole", **case.get("args", {})}}
+    status, reason = _judged(case)
+    assert status == ("correct" if case["expected"] else "incorrect"), reason
+
+
+@pytest.mark.parametrize("case", PROSE, ids=[f"{i}-{c['kind']}" for i, c in enumerate(PROSE)])
+def test_answers_in_sentences_tags_and_several_boxes(case: dict[str, Any]) -> None:
     status, reason = _judged(case)
     assert status == ("correct" if case["expected"] else "incorrect"), reason
 

@@ -97,6 +97,84 @@ def test_the_opposite_is_another_value(value: str) -> None:
         assert status(f"-{value}", value) == "incorrect"
 
 
+UNITS = [
+    ("hours", "hour", "hr", "hrs", "h"),
+    ("minutes", "minute", "min", "mins"),
+    ("seconds", "sec", "s"),
+    ("centimeters", "cm", "centimetres"),
+    ("square meters", "m^2", "sq m", "m²", "m^{2}", "sq. meters"),
+    ("kilometers per hour", "km/h", "kph", "km per hour"),
+    ("inches", "in", "inch"),
+    ("pounds", "lbs", "lb"),
+]
+
+
+@given(st.sampled_from(UNITS), st.sampled_from(UNITS), st.integers(1, 99), st.data())
+def test_a_unit_in_any_spelling_is_one_unit_and_no_other(
+    mine: tuple[str, ...], theirs: tuple[str, ...], n: int, data: st.DataObject
+) -> None:
+    a, g = data.draw(st.sampled_from(mine)), data.draw(st.sampled_from(theirs))
+    expected = "correct" if mine is theirs else "incorrect"
+    assert status(rf"{n}\text{{ {a}}}", rf"{n}\text{{ {g}}}") == expected
+
+
+@given(st.integers(-30, 30), st.integers(-30, 30), st.sampled_from([",", " and ", " or "]))
+def test_boxes_that_words_join_are_one_list_and_none_of_its_values(a: int, b: int, by: str) -> None:
+    assume(a != b)
+    text = rf"Then $x=\boxed{{{a}}}${by}$x=\boxed{{{b}}}$."
+    for gold, expected in ((f"{b}, {a}", "correct"), (f"{b}", "incorrect"), (f"{a}", "incorrect")):
+        assert BOXED.verify(Sample(completion=text, answer=gold)).status == expected
+
+
+@given(st.integers(-9, 9), st.integers(1, 9), st.integers(1, 6), st.integers(-5, 5))
+def test_a_general_solution_is_a_set_of_numbers_whatever_its_letter(
+    start: int, step: int, below: int, shift: int
+) -> None:
+    def written(first: int, letter: str) -> str:
+        end = rf", {letter} \in \mathbb{{Z}}"
+        return rf"\frac{{{first}\pi}}{{{below}}} + \frac{{{step} {letter} \pi}}{{{below}}}{end}"
+
+    free = MathVerifier(extract="whole", form="any")  # 2 pi over 2 is left to be divided
+    gold, moved = written(start, "k"), start + shift * step
+    same = free.verify(Sample(completion=written(moved, "n"), answer=gold))
+    assert same.status == "correct", same.reason
+    other = free.verify(Sample(completion=written(moved + 1, "n"), answer=gold))
+    assert other.status == ("correct" if step == 1 else "incorrect")
+
+
+@given(POSITIVE, POSITIVE, st.sampled_from(["x", r"\sqrt{7}", r"\pi", "xy", r"\ln 3"]))
+def test_like_terms_are_equal_but_left_to_be_added(a: int, b: int, what: str) -> None:
+    answer, gold = rf"{a}{what}+{b}{what}", rf"{a + b}{what}"
+    assert status(answer, gold) == "incorrect"
+    free = MathVerifier(extract="whole", form="any")
+    assert free.verify(Sample(completion=answer, answer=gold)).status == "correct"
+
+
+@given(st.integers(100_000, 10**9))
+def test_a_number_grouped_as_the_indians_do_is_the_number_and_no_list(n: int) -> None:
+    head, tail = str(n)[:-3], str(n)[-3:]
+    pairs = [head[max(0, i - 2) : i] for i in range(len(head), 0, -2)][::-1]
+    assert status(",".join([*pairs, tail]), str(n)) == "correct"
+    assert status(",".join([*pairs, tail]), str(n + 1)) == "incorrect"
+
+
+@given(st.sampled_from("tuvwz"), POSITIVE, POSITIVE)
+def test_the_argument_of_a_function_may_have_any_name(letter: str, a: int, b: int) -> None:
+    gold = f"f(x)={a}x^2-{b}x"
+    assert status(f"f({letter})={a}{letter}^2-{b}{letter}", gold) == "correct"
+    assert status(f"f({letter})={a}x^2-{b}x", gold) == "incorrect"
+
+
+@given(POSITIVE, st.lists(st.integers(-9, 9), min_size=4, max_size=4))
+def test_a_multiple_of_a_matrix_is_its_entries_multiplied(n: int, m: list[int]) -> None:
+    def matrix(a: int, b: int, c: int, d: int) -> str:
+        return rf"\begin{{pmatrix}}{a}&{b}\\{c}&{d}\end{{pmatrix}}"
+
+    gold = matrix(*[n * entry for entry in m])
+    assert status(rf"{n}{matrix(*m)}", gold) == "correct"
+    assert status(rf"{n}{matrix(m[0] + 1, *m[1:])}", gold) == "incorrect"
+
+
 PIECES = st.sampled_from(
     [
         r"\frac",
@@ -179,6 +257,29 @@ PIECES = st.sampled_from(
         r"\pmod",
         r"degrees",
         r"million",
+        r"\frac{d}{dx}",
+        r"\frac{dy}{dx}",
+        r"\lim_{x\to 0^+}",
+        r"k\in\mathbb{Z}",
+        r"k\pi",
+        r"for all integers n",
+        r"\mathbf{i}",
+        r"\hat{j}",
+        r"f(t)=",
+        r"A(",
+        r"C_1e^x",
+        r"1,00,000",
+        r"sq. ft",
+        r"°C",
+        r"percentage",
+        r"\end{cases}",
+        r"\begin{cases}",
+        r"\begin{vmatrix}",
+        r"\end{vmatrix}",
+        r"^T",
+        r"|x|",
+        r"{1,2}",
+        r"cis",
     ]
 )
 

@@ -32,6 +32,16 @@ _lock = threading.Lock()
 _made: list[WorkerPool] = []
 
 
+def _renew_lock() -> None:
+    """After a fork: a thread that did not come along may have held it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def _pool() -> WorkerPool:
     """Workers of our own, since the shared ones may hold users' functions of any size."""
     from rewardkit.sandbox import WorkerPool

@@ -13,13 +13,17 @@ from typing import NamedTuple
 
 from rewardkit.verifiers.math.arithmetic import TooLarge
 
-__all__ = ["Ball", "Outside", "epsilon", "pi"]
+__all__ = ["Ball", "Outside", "Undecided", "epsilon", "pi"]
 
 _ZERO, _ONE, _TWO = Decimal(0), Decimal(1), Decimal(2)
 
 
 class Outside(Exception):  # noqa: N818 - says where the point lies
     """The function is not defined (or not real) at this point, or not known to be."""
+
+
+class Undecided(Exception):  # noqa: N818 - no verdict; nothing failed
+    """The digits, or the work, do not suffice."""
 
 
 class Ball(NamedTuple):

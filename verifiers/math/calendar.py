@@ -53,11 +53,12 @@ _DAY_FIRST = re.compile(
     r"(?:the )?([0-9]{1,2})(?:st|nd|rd|th)?(?: of)? ([a-z]{3,9})\.?(?:,? ([0-9]{4}))?"
 )
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_MATHEMATICS = re.compile(r"[\^_+*=<>()|]|\\(?!text)")  # and no date or time
 
 
 def read(text: str) -> Node | None:
     """A date or time of day, or ``None``."""
-    if len(text) > 60 or not any(c.isdigit() for c in text):
+    if len(text) > 60 or _MATHEMATICS.search(text) or not any(c.isdigit() for c in text):
         return None
     if not (":" in text or any(c.isalpha() for c in text) or text.count("-") == 2 or "/" in text):
         return None
@@ -65,7 +66,12 @@ def read(text: str) -> Node | None:
     return _time(plain) or _date(plain)
 
 
+_NAMED = {"noon": 12, "12 noon": 12, "midnight": 0, "12 midnight": 0}
+
+
 def _time(text: str) -> Node | None:
+    if text in _NAMED:
+        return _clock(_NAMED[text], None, None, "half")
     if match := _CLOCK.fullmatch(text):
         hour = int(match[1])
         if not 1 <= hour <= 12:

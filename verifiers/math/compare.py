@@ -7,9 +7,41 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from rewardkit.verifiers.math import probing
-from rewardkit.verifiers.math.quantities import is_quantity, radians, split, times
+from rewardkit.verifiers.math.constants import renamings
+from rewardkit.verifiers.math.decimals import of_rounding
+from rewardkit.verifiers.math.families import has_family, is_relettered, same_family
+from rewardkit.verifiers.math.matrices import has_matrix, worked_out
+from rewardkit.verifiers.math.parts import (
+    are_tuples,
+    base_of,
+    digits_of,
+    expanded,
+    has_infinity,
+    has_two,
+    hours_of,
+    is_clock,
+    is_empty,
+    is_percent,
+    labelled,
+    names_of,
+    opaque,
+    parts_of,
+    rows_of,
+    unlabelled,
+    wholes_of,
+    without_common,
+)
+from rewardkit.verifiers.math.quantities import is_quantity, kelvins, radians, split, times
 from rewardkit.verifiers.math.regions import is_regional, region, same_region
-from rewardkit.verifiers.math.relations import given, is_equation, is_name, is_solved, same_relation
+from rewardkit.verifiers.math.relations import (
+    given,
+    is_equation,
+    is_solved,
+    renamed,
+    same_name,
+    same_relation,
+    summed,
+)
 from rewardkit.verifiers.math.tree import (
     Node,
     Num,
@@ -18,10 +50,10 @@ from rewardkit.verifiers.math.tree import (
     Text,
     free_symbols,
     is_value,
-    walk,
 )
 from rewardkit.verifiers.math.units import unit
 from rewardkit.verifiers.math.values import TooLarge, Undefined, study
+from rewardkit.verifiers.math.vectors import as_tuple
 
 __all__ = ["Comparer", "Result"]
 
@@ -50,9 +82,11 @@ class Comparer:
     Args:
         tolerance: greatest distance between numbers, relative to the gold's.
         algebra: asked last, about two values that the digits do not settle.
+        ordered: whether lists without brackets must have the gold's order.
     """
 
-    def __init__(self, tolerance: Fraction, algebra: Algebra) -> None:
+    def __init__(self, tolerance: Fraction, algebra: Algebra, ordered: bool = False) -> None:
+        self._ordered = ordered
         self._tolerance = tolerance
         self._algebra = algebra
         self._pairs = 0
@@ -62,17 +96,24 @@ class Comparer:
         """Raises ``False_`` for an answer that states a false equation."""
         if answer == gold:
             return Result(True, "form", answer, gold)
-        found = self._compared(expanded(answer), expanded(gold))
+        answer, gold = expanded(answer), expanded(gold)
+        found = self._compared(answer, gold)
+        for other in renamings(answer, gold) if found.equal is False else ():
+            if (again := self._compared(other, gold)).equal:
+                found = again
+                break
         values = is_value(found.judged) and is_value(found.wanted)
         return found._replace(tier=self._tier if values or self._tier == "algebra" else "structure")
 
     def _compared(self, answer: Node, gold: Node) -> Result:
+        answer = renamed(answer, gold)
         judged = self._given(answer)
         wanted = self._given(gold)
         if judged is None or wanted is None:
             return self._unsolved(answer, gold, judged is None, wanted is None)
-        names = judged[0], wanted[0]
-        if all(isinstance(name, Sym) for name in names) and names[0] != names[1]:
+        if judged[0] and wanted[0] and not same_name(judged[0], wanted[0]):
+            if free_symbols(gold) == free_symbols(answer) and has_two(gold):
+                return self._unsolved(answer, gold, False, False)  # x = 2y is y = x/2
             return Result(False, "structure", answer, gold)
         result: bool | None = False
         best = judged[1][0], wanted[1][0]
@@ -94,6 +135,8 @@ class Comparer:
     def _unsolved(self, answer: Node, gold: Node, is_open: bool, gold_open: bool) -> Result:
         """At least one is an equation in unknowns. It may be the other's, written anew."""
         self._tier = "structure"
+        if is_open and is_value(gold) and isinstance(answer, Op) and (value := summed(answer)):
+            return Result(self.equal(value, gold), "", value, gold)
         if not (isinstance(answer, Op) and isinstance(gold, Op)):
             return Result(False, "", answer, gold)
         if answer.kind != "rel" or gold.kind != "rel":
@@ -110,17 +153,33 @@ class Comparer:
         self._pairs += 1
         if self._pairs > MAX_PAIRS:
             return None
-        a, g = _unlabelled(a, g)
+        a, g = unlabelled(a, g)
         if is_value(a) and is_value(g):
-            return self._values(a, g)
+            same = self._values(a, g)
+            if same is False and is_percent(g) and isinstance(g, Op) and not is_percent(a):
+                return self._values(a, g.args[0])  # the unit is asked for, and may be left out
+            if same is False and (other := is_relettered(a, g)) is not None:
+                return self._values(other, g)
+            return same
         if isinstance(a, Text) or isinstance(g, Text):
-            return self._no() if a != g else True
+            return is_empty(a) and is_empty(g)
         self._tier = "structure"
+        if has_family(a) or has_family(g):
+            return same_family(a, g, self.equal)
+        if has_matrix(a) or has_matrix(g):
+            return self._calculated(a, g)
         if is_quantity(a) or is_quantity(g):
             return self._quantities(a, g)
         if is_regional(a) or is_regional(g):
             return self._regions(a, g)
         return self._structures(a, g)
+
+    def _calculated(self, a: Node, g: Node) -> bool | None:
+        """Expressions in matrices, worked out."""
+        found = [worked_out(node) if has_matrix(node) else node for node in (a, g)]
+        if found[0] is None or found[1] is None:
+            return None
+        return self.equal(found[0], found[1])
 
     def _no(self) -> bool:
         self._tier = "structure"
@@ -129,22 +188,25 @@ class Comparer:
     def _values(self, a: Node, g: Node) -> bool | None:
         if a == g:
             return True
-        if _has_infinity(a) or _has_infinity(g):
+        if has_infinity(a) or has_infinity(g):
             return self._no()
-        if _base(a) or _base(g):
+        if base_of(a) or base_of(g):
             self._tier = "structure"
-            return _digits(a) == _digits(g) and ("" in (_base(a), _base(g)) or _base(a) == _base(g))
+            return digits_of(a) == digits_of(g) and (
+                "" in (base_of(a), base_of(g)) or base_of(a) == base_of(g)
+            )
         try:
             exact = study(a).value, study(g).value
         except (TooLarge, Undefined):
             return None
+        tolerance = self._tolerance or of_rounding(a, g)
         if exact[0] is not None and exact[1] is not None:
             self._tier = "rational"
-            return abs(exact[0] - exact[1]) <= self._tolerance * abs(exact[1])
+            return abs(exact[0] - exact[1]) <= tolerance * abs(exact[1])
         self._tier = "digits"
-        a, g = _opaque(a), _opaque(g)
-        if self._tolerance and not free_symbols(a) and not free_symbols(g):
-            return _within(a, g, self._tolerance)
+        a, g = opaque(a), opaque(g)
+        if tolerance and not free_symbols(a) and not free_symbols(g):
+            return _within(a, g, tolerance)
         same = probing.same(a, g)
         if same is None:
             self._tier = "algebra"
@@ -155,6 +217,8 @@ class Comparer:
         (value, name), (wanted, gold_name) = split(a), split(g)
         if name and gold_name:
             mine, theirs = unit(name), unit(gold_name)
+            if (heat := kelvins(value, name)) and (wanted_heat := kelvins(wanted, gold_name)):
+                return self.equal(heat, wanted_heat)
             if mine is None or theirs is None or mine.powers != theirs.powers:
                 return self._angles(a, g) if "degrees" in (name, gold_name) else self._no()
             if mine.factor != theirs.factor:
@@ -171,9 +235,9 @@ class Comparer:
         return self._values(turned[0], turned[1])
 
     def _regions(self, a: Node, g: Node) -> bool | None:
-        mine, theirs = region(_opaque(a)), region(_opaque(g))
+        mine, theirs = region(opaque(a)), region(opaque(g))
         if mine is not None and theirs is not None:
-            return same_region(mine, theirs)
+            return same_region(mine, theirs, self._tolerance)
         if isinstance(a, Op) and isinstance(g, Op) and a.kind == g.kind == "rel":
             return self._relations(a, g)
         return self._structures(a, g)
@@ -183,7 +247,7 @@ class Comparer:
             same = self._in_order(a.args, g.args)
             if same:
                 return True
-        opened, wanted = _opaque(a), _opaque(g)
+        opened, wanted = opaque(a), opaque(g)
         if isinstance(opened, Op) and isinstance(wanted, Op):
             return same_relation(opened, wanted)
         return None
@@ -193,8 +257,13 @@ class Comparer:
             return self._loose(a, g)
         if a.kind == "rel" and g.kind == "rel":
             return self._named(a, g)
+        for one, other, turned in ((a, g, False), (g, a, True)):
+            if (vector := as_tuple(one, other)) is not None:
+                return self.equal(other, vector) if turned else self.equal(vector, other)
         pair = (a.kind, g.kind)
         if pair in (("list", "list"), ("set", "list"), ("list", "set")):
+            if len(a.args) != len(g.args) and are_tuples(a.args) and are_tuples(g.args):
+                return self._sets(a.args, g.args)  # a solution named twice is one solution
             return self._in_any_order(a.args, g.args)
         if pair == ("set", "set"):
             return self._sets(a.args, g.args)
@@ -217,7 +286,9 @@ class Comparer:
         return self._loose(a, g)
 
     def _loose(self, a: Node, g: Node) -> bool | None:
-        """One value in brackets for sets, such as ``\\{5\\}`` for 5; a ratio for a fraction."""
+        """One value in brackets for sets, ``\\{5\\}``, or said twice, "1/2 or 50%"; a ratio."""
+        if isinstance(a, Op) and a.kind == "list" and is_value(g):
+            return all(self.equal(part, g) for part in a.args) or self._no()
         for one, other in ((a, g), (g, a)):
             if isinstance(one, Op) and one.kind == "set" and len(one.args) == 1:
                 return self.equal(one.args[0], other) if one is a else self.equal(a, one.args[0])
@@ -245,11 +316,12 @@ class Comparer:
         """As multisets: 1, 1, 2 is not 1, 2, 2."""
         if len(a) != len(g):
             return self._no()
-        if _names(a) != _names(g):
-            a, g = _labelled(a), _labelled(g)
-        if any(is_equation(x) for x in a) != any(is_equation(y) for y in g):
+        if names_of(a) != names_of(g):
+            a, g = labelled(a), labelled(g)
+        named = any(is_equation(x) for x in a), any(is_equation(y) for y in g)
+        if named[0] != named[1] or (self._ordered and not named[0]):
             return self._in_order(a, g)  # w = 16, d = 3 against 16, 3
-        rest, unknown = _without_common(a, g)
+        rest, unknown = without_common(a, g)
         for x in rest[0]:
             for at, y in enumerate(rest[1]):
                 same = self.equal(x, y)
@@ -263,7 +335,7 @@ class Comparer:
 
     def _sets(self, a: Sequence[Node], g: Sequence[Node]) -> bool | None:
         """As sets: each has its equal on the other side."""
-        rest, unknown = _without_common(a, g, multiset=False)
+        rest, unknown = without_common(a, g, multiset=False)
         for some, others, turned in ((rest[0], g, False), (rest[1], a, True)):
             for x in some:
                 found = [self.equal(y, x) if turned else self.equal(x, y) for y in others]
@@ -272,7 +344,7 @@ class Comparer:
         return True
 
     def _matrices(self, a: Op, g: Op) -> bool | None:
-        rows, wanted = _rows(a), _rows(g)
+        rows, wanted = rows_of(a), rows_of(g)
         if rows is None or wanted is None:
             return self._no()
         flat = all(len(m) == 1 or all(len(r) == 1 for r in m) for m in (rows, wanted))
@@ -292,16 +364,19 @@ class Comparer:
 
     def _ratios(self, a: Node, g: Node) -> bool | None:
         if isinstance(a, Op) and isinstance(g, Op) and a.kind == g.kind == "time":
-            half = 24 if a.name and g.name else 12
-            (h, *rest), (k, *others) = (_wholes(n) for n in (a, g))
+            (h, *rest), (k, *others) = (wholes_of(n) for n in (a, g))
+            # 15:30 says that it is no half past three in the morning, as "PM" does.
+            half = 24 if (a.name or not 1 <= h <= 12) and (g.name or not 1 <= k <= 12) else 12
             return (h - k) % half == 0 and rest == others
-        parts = [_parts(node) for node in (a, g)]
+        parts = [parts_of(node) for node in (a, g)]
         if parts[0] is None or parts[1] is None or len(parts[0]) != len(parts[1]):
             return self._no()
-        if _is_clock(a) or _is_clock(g):
-            hours, wanted = (_hours(p) for p in parts)
+        if is_clock(a) or is_clock(g):
+            hours, wanted = (hours_of(p) for p in parts)
             return (hours[0] - wanted[0]) % 12 == 0 and hours[1] == wanted[1]
         mine, theirs = parts[0], parts[1]
+        if any(study(part).value == 0 for part in (*mine, *theirs)):
+            return self._in_order(mine, theirs)  # 12:00 is not 1:00
         return all(
             self.equal(Op("mul", (mine[0], v)), Op("mul", (theirs[0], u)))
             for u, v in zip(mine[1:], theirs[1:], strict=True)
@@ -314,157 +389,7 @@ _ORDERED = frozenset(
 )  # fmt: skip
 
 
-def expanded(node: Node) -> Node:
-    r"""``a \pm b`` as the two values it stands for; every sign is taken the same way."""
-    if not any(isinstance(n, Op) and n.kind in ("pm", "mp") for n in walk(node)):
-        return node
-    if isinstance(node, Op) and node.kind in ("list", "set"):
-        parts: list[Node] = []
-        for arg in node.args:
-            wide = expanded(arg)
-            many = isinstance(wide, Op) and wide.kind == "list" and wide is not arg
-            parts += wide.args if many and isinstance(wide, Op) else (wide,)
-        return Op(node.kind, tuple(parts), node.name)
-    if isinstance(node, Op) and node.kind == "rel" and node.name == "=":
-        wide = expanded(node.args[1])
-        if isinstance(wide, Op) and wide.kind == "list":
-            return Op("list", tuple(Op("rel", (node.args[0], v), "=") for v in wide.args), "or")
-    return Op("list", (_signed(node, "pm"), _signed(node, "mp")), "or")
-
-
-def _signed(node: Node, plus: str) -> Node:
-    if not isinstance(node, Op):
-        return node
-    args = tuple(_signed(arg, plus) for arg in node.args)
-    if node.kind in ("pm", "mp"):
-        return args[0] if node.kind == plus else Op("neg", args)
-    return Op(node.kind, args, node.name)
-
-
-def _names(parts: Sequence[Node]) -> set[Node]:
-    return {p.args[0] for p in parts if is_equation(p) and isinstance(p, Op)}
-
-
-def _labelled(parts: Sequence[Node]) -> Sequence[Node]:
-    """``x = 1, 2`` says x = 1 or x = 2; ``x = 1 or x = 2`` says 1 and 2 of one name."""
-    names = [p.args[0] if is_equation(p) and isinstance(p, Op) else None for p in parts]
-    indexed = {n.name.partition("_")[0] if isinstance(n, Sym) else None for n in names}
-    if len(indexed) == 1 and None not in indexed:  # x_1 = 5, x_2 = -2
-        return [p.args[-1] if isinstance(p, Op) else p for p in parts]
-    if names[0] is not None and all(n in (None, names[0]) for n in names):
-        return [p.args[-1] if is_equation(p) and isinstance(p, Op) else p for p in parts]
-    return parts
-
-
-def _unlabelled(a: Node, g: Node) -> tuple[Node, Node]:
-    """Names on one side only are no part of the value."""
-    if is_equation(a) and not is_equation(g) and isinstance(a, Op) and is_name(a.args[0]):
-        return (a.args[-1] if len(a.args) == 2 else a), g
-    if is_equation(g) and not is_equation(a) and isinstance(g, Op) and is_name(g.args[0]):
-        return a, (g.args[-1] if len(g.args) == 2 else g)
-    return a, g
-
-
-def _without_common(
-    a: Sequence[Node], g: Sequence[Node], multiset: bool = True
-) -> tuple[tuple[list[Node], list[Node]], bool]:
-    """What is left of both lists after equal exact values are taken out of them.
-
-    A thousand numbers are compared by their values at once, not each with each.
-    """
-    keys = [_key(x) for x in a], [_key(y) for y in g]
-    counts: dict[object, int] = {}
-    for key in keys[1]:
-        counts[key] = counts.get(key, 0) + 1
-    rest: list[Node] = []
-    seen: set[object] = set()
-    for x, key in zip(a, keys[0], strict=True):
-        seen.add(key)
-        if counts.get(key, 0) > 0:
-            counts[key] -= 1 if multiset else 0
-        else:
-            rest.append(x)
-    left = []
-    for y, key in zip(g, keys[1], strict=True):
-        if multiset and counts.get(key, 0) > 0:
-            counts[key] -= 1
-            left.append(y)
-        elif not multiset and key not in seen:
-            left.append(y)
-    return (rest, left), False
-
-
-def _key(node: Node) -> object:
-    if is_value(node):
-        try:
-            value = study(node).value
-        except (TooLarge, Undefined):
-            return node
-        return node if value is None else value
-    return node
-
-
-def _opaque(node: Node) -> Node:
-    """Functions and marks that we know nothing of, as variables of their own."""
-    if not isinstance(node, Op):
-        return node
-    if node.kind in ("call", "mark"):
-        return Sym(repr(node)[:200])
-    if not any(isinstance(n, Op) and n.kind in ("call", "mark") for n in walk(node)):
-        return node
-    return Op(node.kind, tuple(_opaque(arg) for arg in node.args), node.name)
-
-
-def _has_infinity(node: Node) -> bool:
-    return any(n == Sym("inf") for n in walk(node))
-
-
-def _base(node: Node) -> str:
-    """The base that a number is marked with, or ``""``."""
-    return node.name.partition("_")[2] if isinstance(node, Op) and node.kind == "base" else ""
-
-
-def _digits(node: Node) -> str:
-    if isinstance(node, Op) and node.kind == "base":
-        return node.name.partition("_")[0].lstrip("0")
-    return str(node.value.numerator) if isinstance(node, Num) and node.whole else ""
-
-
 def _within(a: Node, g: Node, tolerance: Fraction) -> bool | None:
     """Whether an irrational value is within the tolerance of the gold."""
-    most = Op("mul", (Op("abs", (g,)), Num(tolerance)))
-    off = Op("abs", (Op("add", (a, Op("neg", (g,)))),))
-    return probing.over_points(off, most, lambda x, y, _: x.re - x.err <= y.re + y.err)
-
-
-def _rows(node: Op) -> list[tuple[Node, ...]] | None:
-    if node.kind == "matrix":
-        return [row.args for row in node.args if isinstance(row, Op)]
-    if node.kind not in ("tuple", "bracket", "list"):
-        return None
-    inner = [arg for arg in node.args if isinstance(arg, Op) and arg.kind in ("tuple", "bracket")]
-    if len(inner) == len(node.args):
-        return [arg.args for arg in inner]
-    return [node.args] if not inner else None
-
-
-def _parts(node: Node) -> list[Node] | None:
-    if isinstance(node, Op) and node.kind == "ratio":
-        return list(node.args)
-    if isinstance(node, Op) and node.kind == "time" and not study(node.args[2]).value:
-        return list(node.args[:2])
-    if isinstance(node, Op) and node.kind == "div":
-        return list(node.args)
-    return [node, Num(Fraction(1))] if is_value(node) else None
-
-
-def _wholes(node: Op) -> list[Fraction]:
-    return [study(arg).value or Fraction(0) for arg in node.args]
-
-
-def _is_clock(node: Node) -> bool:
-    return isinstance(node, Op) and node.kind == "time" and bool(node.name)
-
-
-def _hours(parts: list[Node] | None) -> list[Fraction]:
-    return [study(part).value or Fraction(0) for part in parts or []][:2]
+    most, off = Op("mul", (g, Num(tolerance))), Op("add", (a, Op("neg", (g,))))
+    return probing.over_points(off, most, lambda x, y, _: x.size() - x.err <= y.size() + y.err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 import sys
 from decimal import Decimal
 from fractions import Fraction
@@ -13,6 +14,7 @@ from rewardkit.verifiers._decimal import gold_number
 from rewardkit.verifiers.extraction import gold_text
 from rewardkit.verifiers.math.tree import Node, Op, Sym, number
 from rewardkit.verifiers.math.understood import Understood, studied, understood
+from rewardkit.verifiers.math.values import TooLarge, Undefined, study
 
 __all__ = ["MAX_GOLDS", "golds"]
 
@@ -37,7 +39,7 @@ def golds(answer: object) -> list[Understood] | str:
 
 def _one(answer: object) -> Understood | str:
     if isinstance(answer, str):
-        return understood(gold_text(answer))
+        return _text(answer)
     if _is_sympy(answer):
         try:
             return studied(_tree(answer, 0))
@@ -52,6 +54,37 @@ def _one(answer: object) -> Understood | str:
     if isinstance(value, Verdict):
         return value.reason
     return studied(number(Fraction(value)))
+
+
+def _text(answer: str) -> Understood | str:
+    """A gold in text: the answer alone, at the end of a solution, or in a sentence."""
+    text = gold_text(answer)
+    if len(text) < len(answer) and "boxed" in answer:
+        end = answer.rfind(text) + len(text)
+        if _PERCENT_AFTER.match(answer, end):
+            text += "\\%"
+    found = understood(text)
+    if isinstance(found, str) and text == answer.strip():
+        from rewardkit.verifiers.math.sentences import marked
+
+        found = marked(text) or found
+    if not isinstance(found, str) and _is_false(found.tree):
+        return "an equation that does not hold"
+    return found
+
+
+def _is_false(tree: Node) -> bool:
+    """True for numbers set equal that are not: ``43 = 42``, ``x = 3 = 5``."""
+    if not (isinstance(tree, Op) and tree.kind == "rel" and set(tree.name) <= {"=", ","}):
+        return False
+    try:
+        values = {study(side).value for side in tree.args} - {None}
+    except (TooLarge, Undefined):
+        return False
+    return len(values) > 1
+
+
+_PERCENT_AFTER = re.compile(r"[}\s$)*]{0,6}\\?(?:%|percent\b|per cent\b)")
 
 
 def _is_sympy(answer: object) -> bool:

@@ -13,12 +13,12 @@ from rewardkit.verifiers.math.lexer import Token, Unsupported
 from rewardkit.verifiers.math.literals import base_number, literal, repeating
 from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text
 
-__all__ = ["MAX_DEPTH", "Values", "angle_of"]
+__all__ = ["MAX_DEPTH", "SUM", "Values", "angle_of", "as_set"]
 
 MAX_DEPTH = 40
 """Deepest nesting of brackets, signs and exponents."""
 
-_SETS, _SUM, _PRODUCT, _SIGN, _POWER, _POSTFIX = 5, 10, 20, 25, 30, 40
+_SETS, SUM, _PRODUCT, _SIGN, _POWER, _POSTFIX = 5, 10, 20, 25, 30, 40
 _SET_OPS = {"union": "union", "meet": "meet", "minus": "minus"}
 # What may follow a factor without a sign between them; a number may not ("4 2" is not 8).
 _JOINS = frozenset(
@@ -36,6 +36,7 @@ _JOINS = frozenset(
         "|",
         "mark",
         "big",
+        "begin",
     }
 )
 _CALLED = frozenset("fghFGP")
@@ -49,6 +50,7 @@ class Values:
         self._at = 0
         self._depth = 0
         self._bars = 0
+        self._first = 0  # where the relation that is read begins
 
     # -- the tokens ------------------------------------------------------------------------------
 
@@ -64,10 +66,12 @@ class Values:
         self._at += 1
         return self._tokens[self._at - 1]
 
-    def expect(self, kind: str) -> None:
+    def expect(self, kind: str) -> Token:
+        """The next token, which must be of this kind."""
         token = self.next()
         if token.kind != kind:
             raise Unsupported(f"{token.text!r} where {kind!r} should stand")
+        return token
 
     def accept(self, kind: str) -> bool:
         """Consume the next token if it is of this kind."""
@@ -84,6 +88,14 @@ class Values:
 
     def shaped(self, token: Token) -> Node | None:
         """A bracketed structure that starts with this token, or ``None``."""
+        raise NotImplementedError
+
+    def big(self, token: Token) -> Node:
+        """An operator over an index or a variable, with what it applies to."""
+        raise NotImplementedError
+
+    def derivative(self, above: Node, below: Node) -> Node | None:
+        """The derivative that starts with this fraction, or ``None``."""
         raise NotImplementedError
 
     # -- expressions -----------------------------------------------------------------------------
@@ -104,7 +116,7 @@ class Values:
         kind = self.kind()
         if not kind:
             return None
-        if floor < _SUM and kind in ("+", "-", "pm", "mp"):
+        if floor < SUM and kind in ("+", "-", "pm", "mp"):
             self._at += 1
             return self._added(left, kind, chain), "add"
         if floor < _PRODUCT:
@@ -124,11 +136,11 @@ class Values:
             return _postfix(kind, left), ""
         if floor < _SETS and kind in _SET_OPS:
             self._at += 1
-            return Op(_SET_OPS[kind], (left, self.expression(_SETS))), ""
+            return Op(_SET_OPS[kind], (as_set(left), as_set(self.expression(_SETS)))), ""
         return None
 
     def _added(self, left: Node, kind: str, chain: str) -> Node:
-        right = self.expression(_SUM)
+        right = self.expression(SUM)
         if kind == "-":
             right = Op("neg", (right,))
         elif kind in ("pm", "mp"):
@@ -146,6 +158,8 @@ class Values:
         kind = self.kind()
         if kind == "|" and self._bars:
             return False
+        if kind == "sym" and isinstance(left, Op) and left.kind == "degree":
+            return self._tokens[self._at].text not in ("C", "F")  # a temperature
         if kind == "{" and self.kind(1) == "number":
             raise Unsupported("two numbers without a sign between them")
         return not isinstance(left, Text)
@@ -160,7 +174,10 @@ class Values:
             self._at += 1
             return Op("degree", (base,))
         # Right to left: 2^3^2 is 2^9.
-        return Op("pow", (base, self._exponent()))
+        exponent = self._exponent()
+        if exponent == Sym("T") and isinstance(base, Op) and base.kind in ("tuple", "bracket"):
+            return base  # a row on its side: tuples are columns as well
+        return Op("pow", (base, exponent))
 
     def _exponent(self) -> Node:
         r"""Braces end an exponent: ``x^{2}(x+1)``; ``2^10`` is read as a person would."""
@@ -183,8 +200,8 @@ class Values:
             return Op(kind, (self.expression(_PRODUCT),))
         if kind in ("frac", "binom"):
             above, below = self._argument(), self._argument()
-            if kind == "frac" and above == Sym("d"):
-                raise Unsupported("a derivative that is not worked out")
+            if kind == "frac" and (found := self.derivative(above, below)) is not None:
+                return found
             return Op("div" if kind == "frac" else "binom", (above, below))
         if kind in ("root", "cbrt"):
             return self._root(token)
@@ -196,7 +213,7 @@ class Values:
         if kind in ("|", "[floor", "[ceil"):
             return self._barred(token)
         if kind == "big":
-            return self._big(token)
+            return self.big(token)
         if (shape := self.shaped(token)) is not None:
             return shape
         raise Unsupported(f"{token.text!r} where a value should stand")
@@ -274,13 +291,20 @@ class Values:
         if name[:1] in _CALLED and self._is_inverse():
             self._at += 5
             name += "^-1"
-        elif name.rstrip("'") not in _CALLED or self.kind() != "(":
+        elif self.kind() != "(" or not (name.rstrip("'") in _CALLED or self._is_defined(token)):
             return Sym(name)
         self.expect("(")
         inside = self.listed()
         self.expect(")")
         args = inside.args if isinstance(inside, Op) and inside.kind == "list" else (inside,)
         return Op("call", (Sym(name), *args), name)
+
+    def _is_defined(self, token: Token) -> bool:
+        """True for the W of ``W(x) = 1``; elsewhere ``W(x)`` is a product."""
+        if self._tokens[self._first] is not token:
+            return False
+        kinds = [self.kind(1), self.kind(2), self.kind(3)]
+        return kinds == ["sym", ")", "rel"] and self._tokens[self._at + 3].text == "="
 
     def _is_inverse(self) -> bool:
         kinds = tuple(self.kind(i) for i in range(6))
@@ -340,9 +364,7 @@ class Values:
         if self.accept("over"):
             inner = Op("div", (inner, self.expression()))
         self.expect("}")
-        # In plain text {1, 2} is a set; a group of LaTeX holds one value.
-        is_list = isinstance(inner, Op) and inner.kind == "list"
-        return Op("set", inner.args) if is_list and isinstance(inner, Op) else inner
+        return inner  # of {1, 2} nobody can say whether it is a set or a group of LaTeX
 
     def _function(self, token: Token) -> Node:
         name, power, base = token.text, None, None
@@ -362,6 +384,8 @@ class Values:
                 node = Op("log", (args[0], Num(Fraction(10))), "log10?")
         elif name == "choose":
             node = Op("binom", args)
+        elif name == "cis":
+            node = Op("pow", (Sym("e"), Op("mul", (Sym("i"), args[0]))))
         elif name == "exp":
             node = Op("pow", (Sym("e"), args[0]))
         else:
@@ -395,18 +419,6 @@ class Values:
         self.expect("]" + token.text)
         return Op(token.text, (inner,))
 
-    def _big(self, token: Token) -> Node:
-        r"""``\sum_{k=1}^{n}``, ``\int_a^b``, ``\lim``: kept, to be refused by the form."""
-        marks: list[Node] = []
-        while self.kind() in ("_", "^"):
-            self._at += 1
-            if token.text == "lim":
-                self._index()
-            else:
-                marks.append(self._group() if self.kind() == "{" else self._argument())
-        body = self.expression(_SUM)
-        return Op(token.text, (body, *marks))
-
 
 _INVERSES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
 
@@ -416,6 +428,13 @@ def angle_of(node: Node) -> Node:
     if isinstance(node, Op) and node.kind == "quantity" and node.name == "degrees":
         return Op("degree", node.args)
     return node
+
+
+def as_set(node: Node) -> Node:
+    """Values beside a sign of sets: ``{1, 2}``, ``\\mathbb{R} \\setminus 3``."""
+    if isinstance(node, Num) or (isinstance(node, Op) and node.kind in ("neg", "div", "root")):
+        return Op("set", (node,))
+    return Op("set", node.args) if isinstance(node, Op) and node.kind == "list" else node
 
 
 def _product(left: Node, right: Node, chain: str) -> Node:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from rewardkit.verifiers.math.units import is_unit
+from rewardkit.verifiers.math.vectors import UNIT_VECTORS
 
 __all__ = ["MAX_TOKENS", "Token", "Unsupported", "tokens"]
 
@@ -34,6 +35,7 @@ _FUNCTIONS = {
     "log": "log", "ln": "ln", "lg": "lg", "exp": "exp", "abs": "abs",
     "gcd": "gcd", "lcm": "lcm", "det": "det", "floor": "floor", "ceil": "ceil", "max": "max",
     "min": "min", "binom": "choose", "Re": "re", "Im": "im", "arg": "arg",
+    "cis": "cis",
 }  # fmt: skip
 _GREEK = frozenset(
     [
@@ -109,20 +111,22 @@ _COMMANDS = {
     "vec": ("mark", "vec"), "hat": ("mark", "hat"), "overrightarrow": ("mark", "vec"),
     "widehat": ("mark", "hat"), "angle": ("mark", "angle"), "triangle": ("mark", "triangle"),
     "colon": (":", ":"), "imath": ("sym", "i"), "euro": ("money", "€"), "pounds": ("money", "£"),
-    "cents": ("unit", "cents"), "percent": ("%", "%"),
+    "cents": ("unit", "cents"), "percent": ("%", "%"), "partial": ("sym", "d"),
+    "dotsc": ("dots", "..."), "dotsb": ("dots", "..."),
 }  # fmt: skip
 _WORDS = {
     "or": ("or", "or"), "and": ("and", "and"), "pi": ("sym", "pi"), "inf": ("sym", "inf"),
     "infinity": ("sym", "inf"), "oo": ("sym", "inf"), "sqrt": ("root", "sqrt"),
     "cbrt": ("cbrt", "cbrt"), "mod": ("mod", "mod"), "in": ("rel", "in"), "U": ("union", "u"),
-    "plusminus": ("pm", "+-"), "percent": ("%", "%"), "pct": ("%", "%"), "degrees": ("degree", "°"),
+    "plusminus": ("pm", "+-"), "percent": ("%", "%"), "pct": ("%", "%"),
+    "percentage": ("%", "%"), "percents": ("%", "%"), "degrees": ("degree", "°"),
     "degree": ("degree", "°"), "deg": ("degree", "°"), "union": ("union", "u"),
     **{g: ("sym", g) for g in ("theta", "alpha", "beta", "gamma", "lambda", "phi", "omega")},
 }  # fmt: skip
 _CJK_WORDS = {"或": ("or", "or"), "或者": ("or", "or"), "和": ("and", "and"), "且": ("and", "and")}
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.(?!\.)[0-9]*)?"
+    r"(?P<number>(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.(?!\.)[0-9]*)?"
     r"(?:[eE][-+]?[0-9]+(?![0-9A-Za-z]))?|\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
     r"|\\text\s*\{(?P<text>[^{}]*)\}"
     r"|\\(?P<env>begin|end)\s*\{(?P<name>[a-z]*matrix|array|cases|aligned|align\*?)\}"
@@ -151,7 +155,8 @@ def tokens(text: str) -> list[Token]:
         Unsupported: for a character or command that the grammar does not know, or too many.
     """
     found: list[Token] = []
-    at, end, depth = 0, len(text), 0
+    at, end = 0, len(text)
+    depth = 1 if "," in text and _is_plain_list(text) else 0
     while at < end:
         spaced = text[at] == " "
         if spaced:
@@ -170,7 +175,19 @@ def tokens(text: str) -> list[Token]:
             match = _PLAIN_NUMBER.match(text, at) or match
         _add(found, match, at > 0 and text[at - 1] == " ")
         at = match.end()
+    if len(found) > 1 and found[-1][:2] == ("func", "sec"):  # 45 sec: of nothing, no secant
+        inverse = found[-2].kind == "/"
+        found[-1] = Token("sym", "s") if inverse else Token("unit", "sec", found[-1].spaced)
     return found
+
+
+_PLAIN_LIST = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:,[-+]?[0-9]+(?:\.[0-9]+)?)+")
+_GROUPED = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+
+
+def _is_plain_list(text: str) -> bool:
+    """True for 1,10,100: its last two are no 10,100, since the whole is not one grouped number."""
+    return _PLAIN_LIST.fullmatch(text) is not None and _GROUPED.fullmatch(text) is None
 
 
 def _add(found: list[Token], match: re.Match[str], spaced: bool) -> None:
@@ -198,7 +215,12 @@ def _add(found: list[Token], match: re.Match[str], spaced: bool) -> None:
         found.append(Token(*meaning, spaced) if meaning else Token("text", word, spaced))
 
 
+_VECTORS = {f"unit{letter}": name for letter, name in UNIT_VECTORS.items()}  # by spelling.py
+
+
 def _command(name: str, spaced: bool) -> Token:
+    if name in _VECTORS:
+        return Token("sym", _VECTORS[name], spaced)
     if name in _COMMANDS:
         return Token(*_COMMANDS[name], spaced)
     if name in _FUNCTIONS:
@@ -214,25 +236,37 @@ def _text(found: list[Token], inner: str, spaced: bool) -> None:
     if words in ("or", "and", "或", "和", "或者", ", and", ",and", ", or", "and ", "；", "，"):
         found.append(Token(words.strip(", ") if words.strip(", ") in ("or", "and") else "and",
                            words, spaced))  # fmt: skip
-    elif words in _FUNCTIONS:
+    elif words[-1:] in (":", "：") and not found:  # a label: \text{Answer: } 7
+        found += [Token("text", words[:-1], spaced), Token(":", ":", spaced)]
+    elif words in _FUNCTIONS and not _is_unit_here(found, words):
         found.append(Token("func", _FUNCTIONS[words], spaced))
+    elif words == "to" and found and found[-1].kind in _VALUE_ENDS:
+        found.append(Token(":", ":", spaced))
+    elif words == "in" and found and found[-1].kind == "sym":
+        found.append(Token("rel", "in", spaced))
+    elif words in ("percent", "pct", "percentage", "per cent"):
+        found.append(Token("%", "%", spaced))
+    elif words == "°":
+        found.append(Token("degree", words, spaced))
     elif words == "i" or words == "e":
         found.append(Token("sym", words, spaced))
-    elif words and not any(c.isalpha() for c in words):
+    elif words and (not any(c.isalpha() for c in words) or _MEASURED.match(words)):
         found.extend(tokens(words))
     elif words:
         found.append(Token("text", words, spaced))
 
 
+_MEASURED = re.compile(r"[-+]?[0-9][0-9.,]*\s+[A-Za-z]")  # \text{50 mph}
 _SHORT = frozenset(
-    {"no", "yes", "odd", "even", "not", "is", "the", "of", "to", "for", "all", "any"}
+    {"no", "yes", "odd", "even", "not", "is", "the", "of", "to", "for", "all", "any", "so", "we"}
+    | {"are", "was", "get", "but", "has"}
 )
 
 
 def _is_words(word: str) -> bool:
-    """A word of prose; AB and xyz are products of letters."""
+    """A word of prose; AB, xyz and the Ce of Ce^x are products of letters."""
     short = word.lower() in _SHORT and not word.isupper()
-    return len(word) > 3 or short or (word[0].isupper() and word[1:].islower())
+    return len(word) > 3 or short or (len(word) > 2 and word[0].isupper() and word[1:].islower())
 
 
 def _is_unit_here(found: list[Token], word: str) -> bool:
@@ -241,8 +275,11 @@ def _is_unit_here(found: list[Token], word: str) -> bool:
     if last in ("unit", "text"):
         return word not in ("or", "and")
     if word in _WORDS or word in _FUNCTIONS:
-        return last == "number" and word in ("in", "min")
-    return last in _VALUE_ENDS and (is_unit(word) or len(word) > 3)
+        return (word == "in" and last in ("number", "}")) or (word == "min" and last in _VALUE_ENDS)
+    return last in _VALUE_ENDS and (is_unit(word) or len(word) > 3 or word in ("sq", "cu"))
+
+
+_GLUED = re.compile("(or|and)([A-Za-z])")
 
 
 def _word(found: list[Token], word: str, spaced: bool) -> None:
@@ -252,6 +289,10 @@ def _word(found: list[Token], word: str, spaced: bool) -> None:
         found.append(Token(kind, word if kind == "sym" else "u", spaced))
     elif _is_unit_here(found, word):
         found.append(Token("unit", word, spaced))
+    elif word == "to" and found and found[-1].kind == "number":
+        found.append(Token(":", ":", spaced))  # 3 to 2
+    elif word == "DNE":
+        found.append(Token("text", word, spaced))
     elif word in _WORDS and word != "U":
         found.append(Token(*_WORDS[word], spaced))
     elif word in _FUNCTIONS or word.lower() in ("sin", "cos", "tan", "ln", "log", "sqrt"):
@@ -262,6 +303,9 @@ def _word(found: list[Token], word: str, spaced: bool) -> None:
             found.append(Token("func", _FUNCTIONS[name], spaced))
     elif _is_words(word):
         found.append(Token("text", word, spaced))
+    elif (joint := _GLUED.fullmatch(word)) and found and found[-1].kind in _VALUE_ENDS:
+        found.append(Token(joint[1], joint[1], spaced))  # x=1orx=3
+        _word(found, joint[2], False)
     elif word.startswith("pi") and len(word) > 2:
         found.append(Token("sym", "pi", spaced))
         _word(found, word[2:], False)

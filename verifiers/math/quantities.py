@@ -8,7 +8,7 @@ from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, free_symbols, is_v
 from rewardkit.verifiers.math.units import UNIT_NAMES
 from rewardkit.verifiers.math.values import factors
 
-__all__ = ["is_quantity", "radians", "split", "times"]
+__all__ = ["is_quantity", "kelvins", "radians", "split", "times"]
 
 
 def is_quantity(node: Node) -> bool:
@@ -48,10 +48,24 @@ def times(node: Node, factor: Fraction) -> Node:
     return Op("mul", (node, number(factor)))
 
 
+_DEGREES = {"celsius": (Fraction(1), Fraction("273.15")), "kelvin": (Fraction(1), Fraction(0)),
+            "fahrenheit": (Fraction(5, 9), Fraction("459.67") * 5 / 9)}  # fmt: skip
+_SCALES = {"°C": "celsius", "°F": "fahrenheit", "K": "kelvin", "degrees celsius": "celsius",
+           "degrees fahrenheit": "fahrenheit"}  # fmt: skip
+
+
+def kelvins(value: Node, name: str) -> Node | None:
+    """A temperature as a tree in kelvins; ``None`` for other quantities."""
+    scale = _DEGREES.get(_SCALES.get(name, _SCALES.get(name.lower(), name.lower())))
+    if scale is None:
+        return None
+    return Op("add", (times(value, scale[0]), number(scale[1])))
+
+
 def radians(node: Node) -> Node | None:
     """An angle as a tree of radians, if it can be one."""
     value, name = split(node)
-    if name == "degrees":
+    if name == "degrees" and is_value(value):
         return Op("degree", (value,))
     if name in ("", "rad", "radian", "radians") and is_value(value):
         return value

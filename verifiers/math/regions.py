@@ -7,14 +7,24 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import NamedTuple
 
-from rewardkit.verifiers.math.probing import Outside, Probe, Undecided, context_of, digits_of
-from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, free_symbols, is_value, walk
+from rewardkit.verifiers.math.balls import Outside, Undecided
+from rewardkit.verifiers.math.probe import Probe, context_of, digits_of
+from rewardkit.verifiers.math.tree import (
+    Node,
+    Num,
+    Op,
+    Sym,
+    free_symbols,
+    is_value,
+    walk,
+)
 from rewardkit.verifiers.math.values import TooLarge, Undefined, study
 
 __all__ = ["Region", "is_regional", "region", "same_region"]
 
 MAX_PIECES = 2000
 _NEAR = Decimal("1e-48")
+_ZERO = Fraction(0)
 
 
 class Edge(NamedTuple):
@@ -41,6 +51,7 @@ class Region(NamedTuple):
 
 
 _LOWEST, _HIGHEST = Edge(Decimal("-Infinity"), None), Edge(Decimal("Infinity"), None)
+_NOTHING = Edge(Decimal(0), Fraction(0))
 _ALL = (Piece(_LOWEST, False, _HIGHEST, False),)
 _ORDER = {"<", "<=", ">", ">="}
 
@@ -70,17 +81,25 @@ def region(node: Node) -> Region | None:
         return None
 
 
-def same_region(a: Region, b: Region) -> bool:
-    """True if two regions are the same set of the same variable."""
+def same_region(a: Region, b: Region, tolerance: Fraction = _ZERO) -> bool:
+    """True if two regions are the same set of the same variable, ends within a tolerance of b's."""
     if a.variable and b.variable and a.variable != b.variable:
         return False
     return len(a.pieces) == len(b.pieces) and all(
-        _compare(p.low, q.low) == 0
-        and _compare(p.high, q.high) == 0
+        _near(p.low, q.low, tolerance)
+        and _near(p.high, q.high, tolerance)
         and p.low_closed == q.low_closed
         and p.high_closed == q.high_closed
         for p, q in zip(a.pieces, b.pieces, strict=True)
     )
+
+
+def _near(a: Edge, b: Edge, tolerance: Fraction) -> bool:
+    if not tolerance or not (a.near.is_finite() and b.near.is_finite()):
+        return _compare(a, b) == 0
+    with localcontext(context_of(80)):
+        most = Decimal(tolerance.numerator) / Decimal(tolerance.denominator) * abs(b.near)
+        return abs(a.near - b.near) <= most
 
 
 def _region(node: Node) -> Region:
@@ -142,8 +161,10 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 def _pair(left: Node, sign: str, right: Node) -> Region:
     if sign == "in" and isinstance(left, Sym):
         return Region(left.name, _region(right).pieces)
-    if not isinstance(left, Sym) or free_symbols(right) or not free_symbols(left):
+    if not isinstance(left, Op | Sym) or free_symbols(right) or not free_symbols(left):
         left, sign, right = right, _FLIPPED.get(sign, ""), left
+    if isinstance(left, Op) and left.kind == "abs":
+        return _distance(left.args[0], sign, right)
     if not isinstance(left, Sym) or not free_symbols(left) or free_symbols(right) or not sign:
         raise _No
     edge = _edge(right)
@@ -158,6 +179,29 @@ def _pair(left: Node, sign: str, right: Node) -> Region:
         case _:
             pieces = _complement((Piece(edge, True, edge, True),))
     return Region(left.name, _merged(list(pieces)))
+
+
+def _distance(inside: Node, sign: str, right: Node) -> Region:
+    """``|x - 2| < 3`` as -1 < x < 5, ``> 3`` as the two rays outside; not for a negative bound."""
+    name, centre = _centred(inside)
+    if sign not in _ORDER or _compare(_edge(right), _NOTHING) <= 0:
+        raise _No
+    low, high = (_edge(Op("add", (centre, end))) for end in (Op("neg", (right,)), right))
+    closed = sign in ("<=", ">=")
+    if sign in ("<", "<="):
+        return Region(name, _merged([Piece(low, closed, high, closed)]))
+    below = Piece(_LOWEST, False, low, closed)
+    return Region(name, _merged([below, Piece(high, closed, _HIGHEST, False)]))
+
+
+def _centred(inside: Node) -> tuple[str, Node]:
+    """The variable of ``x - 2``, and where it is nothing."""
+    terms = inside.args if isinstance(inside, Op) and inside.kind == "add" else (inside,)
+    names = [term.name for term in terms if isinstance(term, Sym) and free_symbols(term)]
+    rest = [term for term in terms if not (isinstance(term, Sym) and free_symbols(term))]
+    if len(names) != 1 or any(free_symbols(term) for term in rest):
+        raise _No
+    return names[0], Op("neg", (Op("add", tuple(rest)),)) if rest else Num(Fraction(0))
 
 
 def _interval(ends: tuple[Node, ...], low_closed: bool, high_closed: bool) -> tuple[Piece, ...]:

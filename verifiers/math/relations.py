@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 from rewardkit.verifiers.math.balls import Ball
 from rewardkit.verifiers.math.probing import close, over_points
-from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text, free_symbols, is_value
+from rewardkit.verifiers.math.tree import (
+    Node,
+    Num,
+    Op,
+    Sym,
+    Text,
+    free_symbols,
+    is_value,
+    substituted,
+)
 
-__all__ = ["False_", "Given", "given", "is_equation", "is_name", "is_solved", "same_relation"]
+__all__ = [
+    "False_",
+    "Given",
+    "given",
+    "is_equation",
+    "is_name",
+    "is_solved",
+    "renamed",
+    "same_name",
+    "same_relation",
+    "summed",
+]
 
 Equal = Callable[[Node, Node], bool | None]
 
@@ -46,6 +67,8 @@ def given(node: Op, equal: Equal) -> Given | None:
         name, sides, signs = sides[1], sides[:1], []
     elif any(free_symbols(side) for side in sides):
         return None
+    elif "~" not in signs and all(_same_number(side, sides[0]) for side in sides):
+        raise False_("an equation that says nothing: both sides are written the same")
     last = sides[-1]
     for left, sign, right in zip(sides, signs, sides[1:], strict=False):
         if sign == "~":
@@ -56,6 +79,72 @@ def given(node: Op, equal: Equal) -> Given | None:
     if "~" in signs:
         return Given(name, (sides[signs.index("~")], last))
     return Given(name, (last,))
+
+
+def _same_number(a: Node, b: Node) -> bool:
+    return a == b or (isinstance(a, Num) and isinstance(b, Num) and a.value == b.value)
+
+
+def summed(node: Op) -> Node | None:
+    """The value that ``m + n = 13`` gives to a sum of names, where that is what was asked for.
+
+    Not for a gold, where it is the equation of a line, nor for 0, as any equation ends.
+    """
+    if node.name != "=":
+        return None
+    left, right = node.args
+    if not (isinstance(left, Op) and left.kind == "add" and not free_symbols(right)):
+        return None
+    if right == Num(Fraction(0)):
+        return None
+    names = {arg.name for arg in left.args if isinstance(arg, Sym) and is_name(arg)}
+    return right if len(names) == len(left.args) else None
+
+
+def same_name(a: Node, g: Node) -> bool:
+    """Whether an answer may be given the name that the gold has: x is not y, f not its derivative.
+
+    A letter beside ``f(x)`` may be the same function, as in ``y = x^2``.
+    """
+    if isinstance(a, Sym) and isinstance(g, Sym):
+        return a.name == g.name
+    if isinstance(a, Op) and isinstance(g, Op) and a.kind == g.kind == "call":
+        if _order(a) and _order(g):
+            return _order(a) == _order(g) and (a.args == g.args or a.name != g.name)
+        return a.name == g.name and a.args == g.args
+    if isinstance(a, Op) and a.kind == "call" and isinstance(g, Sym):
+        return _order(g) == _order(a) or (not _order(g) and g not in a.args)
+    if isinstance(g, Op) and g.kind == "call" and isinstance(a, Sym):
+        return same_name(g, a)
+    return True
+
+
+def _order(name: Sym | Op) -> int:
+    """How often a name says that it is derived: by primes, or as ``dy/dx``."""
+    text = name.name
+    return int(text[1:]) if text[:1] == "d" and text[1:].isdecimal() else text.count("'")
+
+
+def renamed(answer: Node, gold: Node) -> Node:
+    """``f(t) = t^2`` in the letters of a gold ``f(x) = x^2``; else the answer as it is."""
+    if not (is_equation(answer) and is_equation(gold)):
+        return answer
+    mine, theirs = _arguments(answer), _arguments(gold)
+    if mine == theirs or len(mine) != len(theirs) or not mine:
+        return answer
+    # A letter of the gold's that means something else in the answer must not be captured.
+    if set(theirs) & free_symbols(answer) - set(mine):
+        return answer
+    return substituted(answer, dict(zip(mine, theirs, strict=True)))
+
+
+def _arguments(node: Node) -> list[str]:
+    """The letters that the defined function is given, if all are different."""
+    name = node.args[0] if isinstance(node, Op) else node
+    if not (isinstance(name, Op) and name.kind == "call"):
+        return []
+    letters = [arg.name for arg in name.args[1:] if isinstance(arg, Sym) and is_name(arg)]
+    return letters if len(set(letters)) == len(name.args) - 1 else []
 
 
 def is_name(node: Node) -> bool:
@@ -107,8 +196,13 @@ def is_solved(node: Node) -> bool:
     """True if it says what one name is: ``x = 5``, ``x > 3``."""
     if not (isinstance(node, Op) and node.kind == "rel"):
         return True
-    lone = [side for side in node.args if is_name(side)]
+    lone = [side for side in node.args if is_name(side) or _is_distance(side)]
     return bool(lone) and not any(free_symbols(side) for side in node.args if side not in lone)
+
+
+def _is_distance(node: Node) -> bool:
+    """The ``|x|`` of ``|x| < 3``, which is solved as it stands."""
+    return isinstance(node, Op) and node.kind == "abs" and is_name(node.args[0])
 
 
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 
-from rewardkit.verifiers.math import calendar
-from rewardkit.verifiers.math.grammar import Values, angle_of
+from rewardkit.verifiers.math import calendar, families
+from rewardkit.verifiers.math.grammar import angle_of, as_set
 from rewardkit.verifiers.math.lexer import Token, Unsupported, tokens
-from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text, number
+from rewardkit.verifiers.math.literals import literal
+from rewardkit.verifiers.math.operators import Operators
+from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text, free_symbols, number
 from rewardkit.verifiers.math.units import unit
 from rewardkit.verifiers.math.words import SCALES, number_words, plain_words
 
@@ -17,7 +20,7 @@ __all__ = ["MAX_LENGTH", "parse"]
 MAX_LENGTH = 20_000
 """Longest text read, in characters."""
 
-_JOINTS = {",": ",", ";": ",", "and": "and", "or": "or"}
+_JOINTS = frozenset({",", ";", "and", "or"})
 
 
 def parse(text: str) -> Node:
@@ -34,17 +37,30 @@ def parse(text: str) -> Node:
     if worded[:1].isalpha() and len(worded) < 200 and (value := number_words(worded)) is not None:
         return number(value)
     try:
-        parser = _Shapes(tokens(text))
-        if not parser.kind():
-            raise Unsupported("empty")
-        node = parser.listed(top=True)
-        if parser.kind():
-            raise Unsupported(f"{parser.next().text!r} after the value")
-        return node
+        return _general(text) or _parsed(text)
     except Unsupported:
         if (words := _words(text)) is not None:
             return words
         raise
+
+
+def _parsed(text: str) -> Node:
+    parser = _Shapes(tokens(text))
+    if not parser.kind():
+        raise Unsupported("empty")
+    node = parser.listed(top=True)
+    if parser.kind():
+        raise Unsupported(f"{parser.next().text!r} after the value")
+    return node
+
+
+def _general(text: str) -> Node | None:
+    """A general solution, which says of a letter that it is any integer."""
+    for body, letters, field in families.cut(text):
+        with suppress(Unsupported):
+            if (found := families.family(_parsed(body), letters, field)) is not None:
+                return found
+    return None
 
 
 _PROSE = re.compile(
@@ -66,14 +82,14 @@ def _words(text: str) -> Node | None:
     return Op("reals", ()) if words in _REALS else Text(words)
 
 
-class _Shapes(Values):
+class _Shapes(Operators):
     def __init__(self, tokens: list[Token]) -> None:
         super().__init__(tokens)
         self._in_set = 0  # there a colon says "such that"
 
     def listed(self, top: bool = False) -> Node:
         """Relations joined by commas, "and" or "or"; or one."""
-        items, joints = [self._relation()], set()
+        items, joints = [self._relation()], list[str]()
         while (kind := self.kind()) in _JOINTS:
             if kind in (",", ";") and self.kind(1) in ("and", "or"):
                 self.next()
@@ -81,25 +97,19 @@ class _Shapes(Values):
             self.next()
             if self.kind() in ("", ")", "]", "}", "}set"):
                 raise Unsupported("a list that breaks off")
-            joints.add(_JOINTS[kind])
+            joints.append(kind)
             items.append(self._relation())
-        if len(items) == 1:
-            return items[0]
-        if joints == {"and"} and len(items) == 2 and (whole := _compound(*items)) is not None:
-            return whole
-        if "and" in joints and "or" in joints:
-            raise Unsupported('"and" beside "or"')
-        return Op(
-            "list", tuple(items), "or" if "or" in joints else "and" if "and" in joints else ","
-        )
+        return items[0] if len(items) == 1 else _list(items, joints)
 
     def _relation(self) -> Node:
         if self.kind() == "rel" and self._tokens[self._at].text in ("=", "~"):
             self.next()  # "= 5" says 5
+        self._first = self._at
         sides, signs = [self._proportion()], list[str]()
         while self.kind() == "rel":
             signs.append(self.next().text)
-            sides.append(self._proportion())
+            side = self._proportion()
+            sides.append(as_set(side) if signs[-1] == "in" else side)
         if not signs:
             first = sides[0]
             return _labelled(first) if isinstance(first, Op) else first
@@ -152,10 +162,22 @@ class _Shapes(Values):
                 name = {"c": "celsius", "f": "fahrenheit"}.get(name.lower(), name.lower())
                 return Op("quantity", value.args, name)
             if not name:
-                return Op("quantity", value.args, "degrees")
+                return Op("quantity", (self._minutes(value.args[0]),), "degrees")
         if not name and not written:
             return value
         return self._quantity(value, name, written)
+
+    def _minutes(self, degrees: Node) -> Node:
+        """Degrees with the minutes and seconds of arc after them: ``30^\\circ 15'``."""
+        for parts in (60, 3600):
+            marks = 1 if parts == 60 else 2
+            if self.kind() != "number" or any(self.kind(1 + i) != "prime" for i in range(marks)):
+                break
+            if not isinstance(degrees, Num):
+                raise Unsupported("minutes of an angle that is no number")
+            degrees = Num(degrees.value + literal(self.next().text).value / parts, False)
+            self._at += marks
+        return degrees
 
     def _quantity(self, value: Node, name: str, written: str) -> Node:
         if name and unit(name) is None:
@@ -274,7 +296,7 @@ class _Shapes(Values):
             self.next()
             body = self.listed()
             self.expect("}set")
-            return Op("builder", (first, body))
+            return families.of_builder(first, body) or Op("builder", (first, body))
         self.expect("}set")
         if isinstance(first, Op) and first.kind == "ratio":
             raise Unsupported("a colon in a set")
@@ -313,6 +335,29 @@ class _Shapes(Values):
         return Op("det", (matrix,)) if name == "vmatrix" else matrix
 
 
+def _list(items: list[Node], joints: list[str]) -> Node:
+    kinds = set(joints)
+    if kinds == {"and"} and len(items) == 2 and (whole := _compound(*items)) is not None:
+        return whole
+    if kinds == {",", ";"} and (groups := _groups(items, joints)):
+        return Op("list", groups, ",")
+    if "and" in kinds and "or" in kinds:
+        raise Unsupported('"and" beside "or"')
+    return Op("list", tuple(items), "or" if "or" in kinds else "and" if "and" in kinds else ",")
+
+
+def _groups(items: list[Node], joints: list[str]) -> tuple[Node, ...]:
+    """``p=5, q=2; p=7, q=2`` as two solutions; nothing if the groups are of different length."""
+    groups = [[items[0]]]
+    for item, joint in zip(items[1:], joints, strict=True):
+        if joint == ";":
+            groups.append([])
+        groups[-1].append(item)
+    if len({len(group) for group in groups}) > 1 or len(groups[0]) < 2:
+        return ()
+    return tuple(Op("list", tuple(group), ",") for group in groups)
+
+
 _UNIT_PARTS = frozenset({"text", "unit", "/", "^", "*", "sym"})
 
 
@@ -337,7 +382,14 @@ _REALS = frozenset({"all real numbers", "all reals", "real numbers", "all real x
 
 
 def _labelled(node: Op) -> Op:
-    """``Area: 5`` says what a name is; ``3:5`` is a ratio."""
+    """``Area: 5`` and the point ``A(1, 2)`` say what a name is; ``3:5`` is a ratio."""
     if node.kind == "ratio" and len(node.args) == 2 and isinstance(node.args[0], Sym | Text):
         return Op("rel", node.args, "=")
+    if node.kind == "call" and len(node.args) > 2 and node.name.isupper():
+        point = Op("tuple", node.args[1:])  # P(1, 2), which is no function of numbers
+        return node if free_symbols(point) else Op("rel", (node.args[0], point), "=")
+    if node.kind == "mul" and len(node.args) == 2 and isinstance(node.args[0], Sym):
+        name, pair = node.args[0].name, node.args[1]
+        if name.isupper() and isinstance(pair, Op) and pair.kind == "tuple":
+            return Op("rel", node.args, "=")
     return node

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from rewardkit.verifiers._boxes import as_list
+
 __all__ = ["bare", "normal"]
 
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
@@ -81,8 +83,8 @@ _TABLE: dict[int, str] = {
             "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
         }.items()
     },
-    ord("°"): r"^\circ ", ord("′"): "'", ord("。"): ".", ord("、"): ", ", ord("【"): "[",
-    ord("】"): "]", ord("…"): r"\ldots ", ord("⋯"): r"\ldots ",
+    ord("°"): r"^\circ ", ord("′"): "'", ord("″"): "''", ord("。"): ".", ord("、"): ", ",
+    ord("【"): "[", ord("】"): "]", ord("…"): r"\ldots ", ord("⋯"): r"\ldots ",
 }  # fmt: skip
 
 _RUNS = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
@@ -90,18 +92,39 @@ _WRAPPERS = re.compile(
     r"\\(?:mathbf|mathit|mathsf|boldsymbol|bm|mathcal|mathnormal|ensuremath|underline)"
     r"(?![A-Za-z])\s*"
 )
+_MARK = r"\\(?:mathbf|boldsymbol|bm|vec|hat|overrightarrow)\s*"
+_UNIT_VECTOR = re.compile(
+    rf"{_MARK}(?:\{{\s*{_MARK}\{{?\s*\\?([ijk])(?:math)?\s*\}}?\s*\}}"
+    r"|\{\s*\\?([ijk])(?:math)?\s*\}|(?<=vec )([ijk])(?![A-Za-z]))"
+)
 _NOTHING = re.compile(
     r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|"
     r"hspace\{[^{}]*\}|hfill|phantom\{[^{}]*\}|thinspace|allowbreak|mathstrut|strut|"
     r"nonumber|space|enspace|middle)(?![A-Za-z])(?:\s*\.(?![0-9]))?|\\q?quad|\\[,;:! /()\[\]]|\$|~"
 )
-_GROUPED = re.compile(r"(?<=[0-9])(?:\{,\}|\{\\,\}|,?\\[,!;:]|,\\!|\\ |~)\s*(?=[0-9]{3}(?![0-9]))")
+# 3{,}14 and 0{,}125 in the countries of the decimal comma; 1{,}234 is a thousand and more.
+_COMMA = re.compile(
+    r"(?<=[0-9])\{,\}(?=[0-9]{1,2}(?![0-9{])|[0-9]{4})|(?<=(?<![0-9])0)\{,\}(?=[0-9])"
+)
+_SIGN = re.compile(r"(?<![A-Za-z])\{-\}")
+_INDIAN = re.compile(r"(?<![0-9])[0-9]{1,2}(?:\{,\}[0-9]{2})+\{,\}[0-9]{3}(?![0-9])")
+_GROUPED = re.compile(
+    r"(?<=[0-9])(?:\s?\{\s*,\s*\}|\{\\,\}|,?\\[,!;:]|,\\!|\\ |~)\s*(?=[0-9]{3}(?![0-9]))"
+)
 _SPACED = re.compile(r"([-+]?[0-9]{1,3})((?: [0-9]{3})+(?:\.[0-9]+)?)")
 _FONTS = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|sc)|mathrm|mathtt|mbox|hbox|operatorname\*?)(?=\s*\{)"
 )
+_TEXT = re.compile(r"\\text\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{(.*)\}", re.DOTALL)
 _BOX_IN = re.compile(r"\\(?:boxed|fbox)(?=\s*\{)")
+# (1010)_2 and \text{FF}_{16} as 1010_2 and FF_{16}; Rs. 500 as 500 Rs.
+_BASE = re.compile(r"\(([0-9A-Fa-f]+)\)_|\\text\s*\{([0-9A-F]+)\}_")
+_CURRENCY = re.compile(r"(Rs|USD|EUR|RMB|GBP|INR|US\\\$)\.?\s?(?=[0-9])")
+_QUOTIENT = re.compile(r"(?<![A-Za-z\\])d\s?([A-Za-z])\s?/d\s?([A-Za-z])(?![A-Za-z])")
+_ABBREVIATED = re.compile(
+    r"(?<![A-Za-z])((?:sq|cu|ft|in|yd|mi|lbs?|oz|hrs?|mins?|secs?|gal|[cmk]?m|k?g))\.(?= )"
+)
 _PRIMES = re.compile(r"\s+")
 _DOTTED = re.compile(r"\s*\.\s*$")
 
@@ -109,12 +132,22 @@ _DOTTED = re.compile(r"\s*\.\s*$")
 def bare(text: str) -> str:
     """An answer without what is written around or inside of it but says nothing."""
     text = text.strip()
+    if text[-1:] == "\\":  # a control space, or the break of a line, of which the end is cut off
+        text = text.rstrip("\\ \t\r\n")
     if not text.isascii():
         text = _RUNS.sub(_run, text).translate(_TABLE)
     text = _without_marks(text.strip())
     if "\\" in text or "$" in text or "{" in text or "~" in text:
         text = _latex(text)
     text = _PRIMES.sub(" ", text).strip(" ")
+    if ")_" in text or "}_" in text:
+        text = _BASE.sub(r"\1\2_", text)
+    if (prefix := _CURRENCY.match(text)) is not None:
+        text = f"{text[prefix.end() :]} {prefix[1]}"
+    if "/d" in text:
+        text = _QUOTIENT.sub(r"\\frac{d\1}{d\2}", text)
+    if ". " in text:
+        text = _ABBREVIATED.sub(r"\1", text)
     while text[-1:] in (".", ",", ";", ":") and text[-2:-1] not in (".", ""):
         text = text[:-1].rstrip(" ")  # the end of a sentence, also within a box
     if match := _SPACED.fullmatch(text):
@@ -126,16 +159,31 @@ def _latex(text: str) -> str:
     if (box := _BOX.fullmatch(text.strip("$ ."))) and _balanced(box[1]):
         text = box[1]
     elif "\\boxed" in text or "\\fbox" in text:
-        text = _BOX_IN.sub("", text)
+        text = as_list(text) or _BOX_IN.sub("", text)
+    if "{-}" in text:
+        text = _SIGN.sub("-", text)
+    if "{,}" in text:
+        text = _INDIAN.sub(lambda m: m[0].replace("{,}", ""), text)
+        text = _COMMA.sub(".", text)
     text = _GROUPED.sub("", text)
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)  # LaTeX that was escaped twice on its way here
     text = text.replace("\\$", "\ue000").replace("\\%", "%").replace("\\&", "&")
     text = _FONTS.sub(r"\\text", text)
+    if "\\text" in text and ("^" in text or "\\circ" in text):
+        text = _TEXT.sub(_plain_text, text)
+    if "{i" in text or "{j" in text or "{\\" in text or "vec " in text:
+        text = _UNIT_VECTOR.sub(lambda m: rf"\unit{m[1] or m[2] or m[3]} ", text)
     text = _WRAPPERS.sub(" ", text)
     text = _ROW.sub("\ue001", text).replace("{:}", ":")
     text = _NOTHING.sub(" ", text)
     return text.replace("\ue000", "\\$").replace("\ue001", "\\\\")
+
+
+def _plain_text(match: re.Match[str]) -> str:
+    r"""Powers and degrees within ``\text``, without the braces that our table put there."""
+    inner = re.sub(r"\^(?:\\circ\s*|\{\\circ\s*\})", "°", match[1])
+    return "\\text{" + re.sub(r"\^\{(-?[0-9])\}", r"^\1", inner) + "}"
 
 
 def _balanced(text: str) -> bool:

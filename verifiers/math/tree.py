@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,6 +22,8 @@ __all__ = [
     "is_value",
     "number",
     "plain",
+    "substituted",
+    "symbols",
     "walk",
     "write",
 ]
@@ -35,7 +37,8 @@ UNEVALUATED = frozenset(
 STRUCTURES = frozenset(
     {
         "list", "tuple", "bracket", "set", "interval", "union", "meet", "minus", "rel", "or", "and",
-        "matrix", "builder", "reals", "pm", "mp", "quantity", "ratio", "time", "date", "congruent",
+        "matrix", "builder", "family", "reals", "pm", "mp", "quantity", "ratio", "time", "date",
+        "congruent",
     }
 )  # fmt: skip
 """Kinds that are compared part by part, not by one value."""
@@ -96,9 +99,31 @@ def walk(node: Node) -> Iterator[Node]:
             pending.extend(current.args)
 
 
+def symbols(node: Node) -> set[str]:
+    """Names of the variables and constants in it."""
+    found: set[str] = set()
+    pending = [node]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, Op):
+            pending.extend(current.args)
+        elif isinstance(current, Sym):
+            found.add(current.name)
+    return found
+
+
 def free_symbols(node: Node) -> set[str]:
     """Names of the variables in it."""
-    return {n.name for n in walk(node) if isinstance(n, Sym)} - CONSTANTS
+    return symbols(node) - CONSTANTS
+
+
+def substituted(node: Node, names: Mapping[str, str]) -> Node:
+    """The tree with other names for its symbols."""
+    if isinstance(node, Sym):
+        return Sym(names.get(node.name, node.name))
+    if not isinstance(node, Op):
+        return node
+    return Op(node.kind, tuple(substituted(arg, names) for arg in node.args), node.name)
 
 
 def is_value(node: Node) -> bool:

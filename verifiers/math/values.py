@@ -6,8 +6,9 @@ work on large ones is counted, so that ten thousand of them end too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import NamedTuple
 
 from rewardkit.verifiers.math import closed_forms
 from rewardkit.verifiers.math.arithmetic import (
@@ -27,8 +28,7 @@ MAX_LARGE_STEPS = 3000
 """Most operations on numbers of more than 512 bits in one tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
+class Study(NamedTuple):
     """What is known of a tree.
 
     Attributes:
@@ -44,6 +44,7 @@ class Study:
     closed: bool = False
 
 
+_NONE: frozenset[str] = frozenset()
 _NOTHING = Study(None)
 
 
@@ -108,9 +109,10 @@ class _Student:
     def _sum(self, node: Op) -> Study:
         parts = [self.of(term) for term in node.args]
         todo, closed = _joined(parts)
-        if sum(part.value is not None for part in parts) > 1:
+        values = [part.value for part in parts]
+        if len(values) - values.count(None) > 1:
             todo |= {"add"}
-        return Study(self._total([part.value for part in parts]), todo, closed)
+        return Study(self._total(values), todo, closed)
 
     def _product(self, node: Op) -> Study:
         chain = factors(node)
@@ -120,41 +122,48 @@ class _Student:
             if inverse and part.value == 0:
                 raise Undefined("a division by zero")
             values.append(1 / part.value if inverse and part.value is not None else part.value)
-        value = self._multiplied(values)
+        known = [value for value in values if value is not None]
+        whole = self._multiplied(known)
+        value = whole if len(known) == len(values) else None
         if _is_scientific(node):
             return Study(value)
         todo, closed = _joined(parts)
-        rational = [f for f, v in zip(chain, values, strict=True) if v is not None]
-        whole = self._multiplied([v for v in values if v is not None])
-        return Study(value, todo | _left_to_do(rational, whole), closed)
+        if len(known) > 1:
+            rational = [f for f, v in zip(chain, values, strict=True) if v is not None]
+            todo |= _left_to_do(rational, whole)
+        return Study(value, todo, closed)
 
-    def _total(self, values: list[Fraction | None]) -> Fraction | None:
-        total = Fraction(0)
+    def _total(self, values: Iterable[Fraction | None]) -> Fraction | None:
+        total: Fraction | None = None
         for value in values:
             if value is None:
                 return None
-            total = self._checked(total + value)
+            total = value if total is None else self._checked(total + value)
         return total
 
-    def _multiplied(self, values: list[Fraction | None]) -> Fraction | None:
-        product = Fraction(1)
+    def _multiplied(self, values: Iterable[Fraction | None]) -> Fraction | None:
+        product: Fraction | None = None
         for value in values:
             if value is None:
                 return None
-            product = self._checked(product * value)
+            product = value if product is None else self._checked(product * value)
         return product
 
     def _checked(self, value: Fraction) -> Fraction:
-        if value.denominator.bit_length() + value.numerator.bit_length() > 512:
-            self._large += 1
-            if self._large > MAX_LARGE_STEPS:
-                raise TooLarge("too much to work out")
+        if value.denominator.bit_length() + value.numerator.bit_length() <= 512:
+            return value
+        self._large += 1
+        if self._large > MAX_LARGE_STEPS:
+            raise TooLarge("too much to work out")
         return bounded(value)
 
 
 def _joined(parts: list[Study]) -> tuple[frozenset[str], bool]:
-    todo = frozenset[str]().union(*(part.todo for part in parts if part.todo))
-    return todo, any(part.closed for part in parts)
+    todo, closed = _NONE, False
+    for part in parts:
+        todo = todo | part.todo if part.todo else todo
+        closed = closed or part.closed
+    return todo, closed
 
 
 def _left_to_do(rational: list[tuple[Node, bool]], value: Fraction | None) -> set[str]:

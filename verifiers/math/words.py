@@ -73,12 +73,27 @@ def number_words(text: str) -> Fraction | None:
     sign = 1
     if len(words) > 1 and words[0] in ("minus", "negative"):
         sign, words = -1, words[1:]
+    if len(words) > 1 and words[0] in ("a", "an") and words[1] in ("hundred", "dozen", *_BIG):
+        words = ["one", *words[1:]]  # a hundred and five
+    if "and" in words and (mixed := _mixed(words)) is not None:
+        return sign * mixed
     below = _PARTS.get(words[-1]) or _PARTS.get(words[-1].removesuffix("s"))
     if below and len(words) > 1:
         above = 1 if words[:-1] in (["a"], ["an"]) else _cardinal(words[:-1])
         return None if above is None or above >= 100 else Fraction(sign * above, below)
     value = _cardinal(words)
     return _chinese(text.strip()) if value is None else Fraction(sign * value)
+
+
+def _mixed(words: list[str]) -> Fraction | None:
+    """ "one and a half", "two and three quarters"."""
+    at = words.index("and")
+    whole, parts = _cardinal(words[:at]) if at else None, words[at + 1 :]
+    below = _PARTS.get(parts[-1]) or _PARTS.get(parts[-1].removesuffix("s")) if parts else None
+    if whole is None or not below or len(parts) < 2:
+        return None
+    above = 1 if parts[:-1] in (["a"], ["an"]) else _cardinal(parts[:-1])
+    return None if above is None or above >= below else whole + Fraction(above, below)
 
 
 def _cardinal(words: list[str]) -> int | None:
@@ -144,4 +159,5 @@ _ARTICLES = re.compile(r"\b(?:the|a|an)\s+")
 def plain_words(text: str) -> str:
     """Text as compared: case, articles, quotes and runs of space say nothing."""
     text = re.sub(r"[\s_~]+", " ", text.strip().strip("\"'`“”‘’.;:!").strip()).casefold()
-    return re.sub(r"\s*([,;])\s*", r"\1 ", _ARTICLES.sub("", text)).replace("’", "'").strip()
+    plain = re.sub(r"\s*([,;])\s*", r"\1 ", _ARTICLES.sub("", text)).replace("’", "'").strip()
+    return "does not exist" if plain == "dne" else plain
