@@ -95,7 +95,7 @@ _NAME = r"[A-Za-z](?:_\{?[A-Za-z0-9]{1,3}\}?)?'?(?:\([a-z]\))?"
 _NAME_BEFORE = re.compile(rf"(?<![A-Za-z\\_])({_NAME}\s*=\s*)[\s$({{]*$")
 # "papers and", "for part (a) and", "or x =", ", y =": what joins two boxes, once dressing is off.
 _JOINT = re.compile(
-    rf"((?:\([a-z0-9]\)|[^\W\d_]|\s)*)(?:[,;，、]\s*)?(?:(?:\b(?:and|or)\b|[和或及、]|或者)\s*"
+    rf"(?:[,;，、]\s*)?((?:\([a-z0-9]\)|[^\W\d_]|\s)*)(?:[,;，、]\s*)?(?:(?:\b(?:and|or)\b|[和或及、]|或者)\s*"
     rf"(?:{_NAME}\s*=)?|[,;，]\s*{_NAME}\s*=)\s*"
 )
 # Between an answer and its correction, or a step and the next, stand words such as these.

@@ -49,6 +49,18 @@ WORKING = Between("<start_working_out>", "<end_working_out>")
         (r"$\boxed{4}$ and so $\boxed{4}$", "4"),
         (r"$\boxed{3}$, $\boxed{4}$", r"\boxed{3}$, $\boxed{4}"),
         (r"\boxed{3} and \boxed{4}", r"\boxed{3} and \boxed{4}"),
+        (r"$x=\boxed{1}$ or $x=\boxed{3}$", r"x=\boxed{1}$ or $x=\boxed{3}"),
+        (r"$a_1=\boxed{1}$, $a_2=\boxed{3}$", r"a_1=\boxed{1}$, $a_2=\boxed{3}"),
+        (r"\boxed{1} papers and \boxed{2} bins", r"\boxed{1} papers and \boxed{2}"),
+        (r"\boxed{1}, for part (a) and \boxed{2}", r"\boxed{1}, for part (a) and \boxed{2}"),
+        (r"\boxed{5} and therefore the answer is \boxed{4}", "4"),
+        (r"\boxed{5} no no no no no \boxed{4}", "4"),
+        (r"\\boxed{4}", "4"),  # escaped once too often
+        (r"so \boxed{255}. The final answer is $10,455$. I hope it is correct.", "10,455"),
+        (r"so \boxed{4}. I hope the final answer is right.", "4"),
+        ("The answers are 3 and 4.", "3 and 4"),
+        ("The answer is $4$ since 2 + 2 = 4.", "4"),
+        ("故选 B。", "B"),
         ("The answer is 4 apples.", "4"),
         ("2 and 2 make 4.", "4"),
         ("that is 1,234.50, thanks", "1,234.50"),
@@ -118,6 +130,7 @@ def test_the_order_can_be_set() -> None:
     assert extract(text, ("bold", "boxed")).text == "3"
     assert extract("nothing", ("bold", "boxed")).text is None
     assert extract(r"so $x^2$", ("boxed", "latex")).text == "x^2"
+    assert extract(r"It costs \$5 each, so $x=5$ it is", "latex").text == "x=5"
 
 
 def test_policies_for_several_boxes_and_for_retraction() -> None:
@@ -243,6 +256,8 @@ def test_choices_pickle_and_compare() -> None:
         ("He has 40 + 2 = 42.\n#### 42", "42"),
         (r"Then \boxed{\frac{1}{2}}.", r"\frac{1}{2}"),
         (r"\boxed{1", r"\boxed{1"),
+        (r"\boxed{1}\boxed{2}", "1 ; 2"),  # a gold commits to all that it boxes
+        (r"\boxed{1}, then \boxed{2}", "2"),
         ("", ""),
         ("####", ""),
     ],
@@ -276,6 +291,11 @@ HUGE = {
     "dollars": "$1" * 500_000,
     "formulas": r"\(1" * 300_000,
     "joined boxes": r"\boxed{4}, " * 90_000,
+    "boxes joined by words": r"\boxed{4} apples and " * 50_000,
+    "names of boxes": r"x=" * 100 + r"x=\boxed{4} or " * 60_000,
+    "final answers": r"\boxed{4}" + " final answer is " * 60_000,
+    "escaped dollars": r"\$1" * 330_000,
+    "one dollar": "$" + "\\" * 1_000_000,
     "retractions": r"\boxed{4}" + " actually" * 100_000,
 }
 

@@ -287,6 +287,21 @@ def test_each_tier_decides_what_it_can(text: str, gold: str, tier: str) -> None:
     assert verdict(text, gold).evidence.details["tier"] == tier
 
 
+def test_the_last_number_comes_with_its_scale_and_those_joined_to_it() -> None:
+    for text, taken in (
+        ("About 2.5 million people.", "2.5 million"),
+        ("So it takes 3 hours.", "3 hours"),
+        ("The roots are 2 and 3.", "2 and 3"),
+        ("The angle is 3π/2.", "3π/2"),
+    ):
+        found = verdict(text, "1", MathVerifier()).evidence
+        assert found.text == taken
+        assert found.span is not None
+        assert text[slice(*found.span)] == taken
+    denied = verdict("The total is not 27.", "27", MathVerifier())
+    assert (denied.status, denied.label) == ("incorrect", "missing")
+
+
 POISON = [
     "9^{9^{9}}",
     "9^{9^{9^{9}}}",

@@ -288,7 +288,9 @@ class Comparer:
     def _loose(self, a: Node, g: Node) -> bool | None:
         """One value in brackets for sets, ``\\{5\\}``, or said twice, "1/2 or 50%"; a ratio."""
         if isinstance(a, Op) and a.kind == "list" and is_value(g):
-            return all(self.equal(part, g) for part in a.args) or self._no()
+            first = a.args[0]  # "28 or 0.28" are two values, each of which 28% may be written as
+            same = self.equal(first, g) and all(self.equal(part, first) for part in a.args[1:])
+            return same or self._no()
         for one, other in ((a, g), (g, a)):
             if isinstance(one, Op) and one.kind == "set" and len(one.args) == 1:
                 return self.equal(one.args[0], other) if one is a else self.equal(a, one.args[0])

@@ -52,7 +52,7 @@ def _one(answer: object) -> Understood | str:
     else:
         value = gold_number(answer)
     if isinstance(value, Verdict):
-        return value.reason
+        return value.reason.removeprefix("the gold answer is ")
     return studied(number(Fraction(value)))
 
 

@@ -34,8 +34,9 @@ class MathVerifier(Verifier):
     r"""The answer equals the gold, as mathematics.
 
     Reads LaTeX, plain text and Unicode by a grammar of our own; the table of what it knows is in
-    the documentation. Equality is exact unless a tolerance is given, and a percentage is a
-    hundredth of its number.
+    the documentation. Equality is exact unless a tolerance is given; a gold of ten digits or more
+    stands for the exact value that it is the rounding of. A percentage is a hundredth of its
+    number, and a gold in percent may be answered by the number.
 
     Tiers, each of which decides or passes on: ``form`` (written the same), ``rational`` (exact
     values), ``structure`` (part by part: sets, intervals, relations, matrices, words), ``digits``
@@ -46,11 +47,12 @@ class MathVerifier(Verifier):
         extract: where the answer is.
         form: an answer is a value, not the question again.
 
-            - ``"value"``: no operator is left unevaluated (sum, product, integral, limit, gcd, mod,
-              floor, determinant), no addition, subtraction, multiplication or division is left to
-              do between rational values, and no relation left unsolved, unless the gold has it
-              too. Closed forms (powers, roots, factorials, binomials, sines, logarithms) are
-              values, and so are polynomials however factored; ``84/2`` is a division.
+            - ``"value"``: no operator is left unevaluated (sum, product, integral, limit,
+              derivative, gcd, mod, floor, determinant), no addition, subtraction, multiplication
+              or division is left to do between rational values, no like terms or matrices to be
+              added, and no relation left unsolved, unless the gold has it too. Closed forms
+              (powers, roots, factorials, binomials, sines, logarithms) are values, and so are
+              polynomials however factored; ``84/2`` is a division.
             - ``"simplified"``: besides, closed forms that come to a rational are worked out.
             - ``"any"``: equality is enough.
         cpu_s: processor seconds for algebra on one answer.
