@@ -28,7 +28,8 @@ MAX_VALUE = 1e100
 """Beyond this a value is as good as infinite: sums and squares of it overflow."""
 CLOCK_FACTOR = 4.0
 """Seconds by the clock for each second of a hard limit, which is processor time: a busy machine
-must not decide, and what computes without end is told from what waits."""
+must not decide, and what computes without end is told from what waits. What sleeps, by the look of
+its process, is waited for no longer than the limit itself."""
 MAX_IN_FLIGHT = 64
 """Calls of one async function that run at the same time."""
 
@@ -47,9 +48,10 @@ class FunctionReward(Reward):
         bounds: least and greatest value it returns, if known; needed behind a gate, and checked.
         limit_s: seconds that one call may take; ``None``: as the scoring says, by default without
             a limit, called here and now. Under a limit, a function that another process can import
-            runs in a worker that is killed after so much processor time (or four times that by
-            the clock), and its process keeps no state for the caller; any other runs in a thread
-            that is left behind after so much time by the clock, see :mod:`rewardkit._limited`.
+            runs in a worker that is killed after so much processor time, or by the clock: after so
+            long if it sleeps, after four times that if the machine gives it no processor. Its
+            process keeps no state for the caller. Any other function runs in a thread that is left
+            behind after so much time by the clock, see :mod:`rewardkit._limited`.
         form: ``"single"``, ``"batch"`` or ``"group"`` (called with all completions of one prompt);
             read from the signature if ``None``.
         name: the name of the part when passed to ``Rubric`` without one.
@@ -107,10 +109,8 @@ class FunctionReward(Reward):
             return [self._one(*_timed(partial(self._call, s))) for s in samples]
         hard = _hard_call(self)
         if hard is not None:
-            from rewardkit.sandbox import usable_cpus
-
             values = [self.signature.single(s) for s in samples]
-            with ThreadPoolExecutor(min(usable_cpus(), len(values)) or 1) as pool:
+            with ThreadPoolExecutor(min(MAX_IN_FLIGHT, len(values)) or 1) as pool:
                 done = pool.map(lambda v: _timed(partial(hard, v, limit)), values)
                 return [self._one(*result) for result in done]
         calls = [partial(_timed, partial(self._call, s)) for s in samples]
@@ -310,7 +310,8 @@ def _hard_call(reward: FunctionReward) -> Callable[[dict[str, Any], float], Any]
     def call(values: dict[str, Any], limit: float) -> Any:
         try:
             wall = CLOCK_FACTOR * limit
-            return shared_pool().call(found, (), values, cpu_s=limit, wall_s=wall)
+            pool = shared_pool()
+            return pool.call(found, (), values, cpu_s=limit, wall_s=wall, asleep_s=limit)
         except WorkerTimeout as error:
             return Overrun(limit, "its worker was killed", computing=error.limit == "cpu")
         except WorkerFunctionError as error:

@@ -26,7 +26,7 @@ from rewardkit.verdict import Verdict
 if TYPE_CHECKING:
     from rewardkit.rubric import Rubric
 
-__all__ = ["OnError", "adrive", "drive", "plan"]
+__all__ = ["OnError", "Plan", "Task", "adrive", "drive", "outcomes", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def plan(
             rows = [i for i in range(len(samples)) if _admit(table[i], name, reward, gates[name])]
             tasks.extend(_split(name, reward, rows, samples, group_ids))
         results = yield tasks
-        for task, outcomes in zip(tasks, results, strict=True):
-            for row, outcome in zip(task.rows, outcomes, strict=True):
+        for task, found in zip(tasks, results, strict=True):
+            for row, outcome in zip(task.rows, found, strict=True):
                 table[row][task.part] = _part(task, outcome, on_error)
     return [total_score(rubric, row, on_error) for row in table]
 
@@ -92,28 +92,28 @@ def _run(tasks: list[Task], limit_s: float | None) -> list[list[Outcome]]:
     """Outcomes of tasks that may run side by side: those that wait get threads meanwhile."""
     slow = [t for t in tasks if t.reward.waits or limit_s is not None]
     if len(tasks) < 2 or not slow:
-        return [_outcomes(t, limit_s) for t in tasks]
+        return [outcomes(t, limit_s) for t in tasks]
     # A rubric with a part by group has a task per group: a thread for each could be thousands.
     threads = min(len(slow), MAX_THREADS)
     with waiting(), ThreadPoolExecutor(threads, thread_name_prefix="rewardkit") as pool:
-        futures = {id(t): pool.submit(_outcomes, t, limit_s) for t in slow}
-        inline = {id(t): _outcomes(t, limit_s) for t in tasks if id(t) not in futures}
+        futures = {id(t): pool.submit(outcomes, t, limit_s) for t in slow}
+        inline = {id(t): outcomes(t, limit_s) for t in tasks if id(t) not in futures}
         return [inline[id(t)] if id(t) in inline else futures[id(t)].result() for t in tasks]
 
 
-def _outcomes(task: Task, limit_s: float | None) -> list[Outcome]:
-    """The task's outcomes; a reward that fails as a whole is asked about one sample at a time, so
+def outcomes(task: Task, limit_s: float | None) -> list[Outcome]:
+    """A task's outcomes; a reward that fails as a whole is asked about one sample at a time, so
     that one text cannot take the scores of the others along."""
     try:
         return _one_each(task, task.reward.outcomes(task.samples, limit_s))
     except Exception as error:
         if len(task.rows) == 1 or task.reward.needs_group:
             return _all_failed(task, error)
-        return [o for single in _singles(task, error) for o in _outcomes(single, limit_s)]
+        return [o for single in _singles(task, error) for o in outcomes(single, limit_s)]
 
 
 async def _aoutcomes(task: Task, limit_s: float | None) -> list[Outcome]:
-    """:func:`_outcomes` for async code."""
+    """:func:`outcomes` for async code."""
     try:
         return _one_each(task, await task.reward.aoutcomes(task.samples, limit_s))
     except Exception as error:
@@ -122,9 +122,9 @@ async def _aoutcomes(task: Task, limit_s: float | None) -> list[Outcome]:
         return [o for single in _singles(task, error) for o in await _aoutcomes(single, limit_s)]
 
 
-def _one_each(task: Task, outcomes: Iterable[Outcome]) -> list[Outcome]:
+def _one_each(task: Task, given: Iterable[Outcome]) -> list[Outcome]:
     """The outcomes, if they are one per sample. Raises ``TypeError`` or ``ValueError``."""
-    found = list(outcomes)
+    found = list(given)
     if len(found) != len(task.rows):
         raise ValueError(f"{len(found)} outcomes for {len(task.rows)} samples")
     if not all(isinstance(outcome, Outcome) for outcome in found):

@@ -13,7 +13,7 @@ import pickle
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rewardkit.errors import UsageError
@@ -27,19 +27,22 @@ from rewardkit.sandbox.errors import (
 )
 from rewardkit.sandbox.limits import usable_cpus
 from rewardkit.sandbox.reference import FunctionRef
+from rewardkit.sandbox.turns import Turns
 from rewardkit.sandbox.worker import Died, Worker
 from rewardkit.sandbox.worker_child import LOADING_MAIN
 
 __all__ = ["WorkerPool", "shared_pool"]
 
 _SHARED_MAX = 8  # a worker that has imported sympy holds about 60 MB
+_SHARED_WAITING = 64  # those that only wait have mostly imported less
 
 
 class _Crew:
     """The workers of one pool and the right to use them; belongs to the process that made it."""
 
-    def __init__(self, size: int, memory_mb: int | None, idle_s: float | None) -> None:
-        self.size, self._memory_mb, self._idle_s = size, memory_mb, idle_s
+    def __init__(self, size: int, most: int, memory_mb: int | None, idle_s: float | None) -> None:
+        self.size, self._most = size, most
+        self._memory_mb, self._idle_s = memory_mb, idle_s
         self.closed = False
         self._all: set[Worker] = set()
         self._renew()
@@ -49,7 +52,7 @@ class _Crew:
         self._owner = os.getpid()
         self._idle: deque[Worker] = deque()
         self._lock = threading.Lock()
-        self._free = threading.BoundedSemaphore(self.size)
+        self._turns = Turns(self.size, self._most)
 
     def forget(self) -> None:
         """After a fork: the workers are the parent's, and so may be the locks' holders."""
@@ -59,12 +62,12 @@ class _Crew:
         self._renew()
 
     @contextlib.contextmanager
-    def slot(self) -> Iterator[None]:
-        """Wait for the right to use one worker."""
+    def slot(self, kind: FunctionRef) -> Iterator[Callable[[int], None]]:
+        """Wait for the right to use one worker; what is yielded is to be told its process."""
         if self._owner != os.getpid():  # a fork by C code, of which Python heard nothing
             self.forget()
-        with self._free:
-            yield
+        with self._turns.turn(kind) as work:
+            yield work
 
     def take(self) -> Worker:
         """A live worker, the most recently used one first."""
@@ -139,6 +142,8 @@ class WorkerPool:
 
     Args:
         size: how many calls may run at once; further callers wait.
+        most: how many, counting those that sleep: a call that waits for something lets another go
+            beside it. ``None``: as many as ``size``.
         memory_mb: private memory of one worker in MiB (``RLIMIT_DATA``); ``None``: no limit.
         idle_s: seconds without work after which a worker leaves; ``None``: never.
 
@@ -150,17 +155,24 @@ class WorkerPool:
     """
 
     def __init__(
-        self, size: int = 1, *, memory_mb: int | None = 4096, idle_s: float | None = 300.0
+        self,
+        size: int = 1,
+        *,
+        most: int | None = None,
+        memory_mb: int | None = 4096,
+        idle_s: float | None = 300.0,
     ) -> None:
         if os.name != "posix":
             raise SandboxUnavailable("workers need a POSIX system (Linux, macOS, WSL)")
         if size < 1:
             raise UsageError(f"size must be at least 1, got {size!r}")
+        if most is not None and most < size:
+            raise UsageError(f"most must be at least size = {size} (or None), got {most!r}")
         if memory_mb is not None and memory_mb < 64:
             raise UsageError(f"memory_mb must be at least 64 (or None), got {memory_mb!r}")
         if idle_s is not None and not idle_s > 0:
             raise UsageError(f"idle_s must be positive (or None), got {idle_s!r}")
-        self._crew = _Crew(size, memory_mb, idle_s)
+        self._crew = _Crew(size, size if most is None else most, memory_mb, idle_s)
         self._finalizer = weakref.finalize(self, self._crew.close)
 
     def __repr__(self) -> str:
@@ -175,6 +187,7 @@ class WorkerPool:
         *,
         cpu_s: float | None,
         wall_s: float,
+        asleep_s: float | None = None,
     ) -> Any:
         """Call the function in a worker and return what it returned.
 
@@ -188,6 +201,8 @@ class WorkerPool:
                 bend (Linux; elsewhere only ``wall_s`` holds). A function that computes in several
                 threads at once may overrun it by that factor. ``None``: no such limit.
             wall_s: clock seconds, the generous backstop.
+            asleep_s: clock seconds after which a call that sleeps is ended, which load on the
+                machine does not bend either. ``None``: at ``wall_s``.
 
         Raises:
             WorkerTimeout: a limit was passed; the worker's process group was killed.
@@ -196,20 +211,22 @@ class WorkerPool:
             WorkerLost: the process died, and a fresh one with the same call too.
             UsageError: a limit is not positive, or the arguments cannot be pickled.
         """
-        _check_limits(cpu_s, wall_s)
+        _check_limits(cpu_s, wall_s, asleep_s)
         payload = _pickled(args, kwargs)
-        with self._crew.slot():
+        with self._crew.slot(ref) as works:
+            run = (ref, payload, cpu_s, wall_s, asleep_s)
             try:
-                return self._attempt(ref, payload, cpu_s, wall_s)
+                return self._attempt(works, *run)
             except WorkerLost:
                 # Once more: the first may have died of its past (an idle exit, the OOM killer).
-                return self._attempt(ref, payload, cpu_s, wall_s)
+                return self._attempt(works, *run)
 
-    def _attempt(self, ref: FunctionRef, payload: bytes, cpu_s: float | None, wall_s: float) -> Any:
+    def _attempt(self, works: Callable[[int], None], *run: Any) -> Any:
         worker = self._crew.take()
         fit = False
         try:
-            result = worker.call(ref, payload, cpu_s, wall_s)
+            works(worker.pid)
+            result = worker.call(*run)
             fit = True
             return result
         except Died:
@@ -242,11 +259,12 @@ def _is_fit_after(error: SandboxError) -> bool:
     return error.type_name != "MemoryError"
 
 
-def _check_limits(cpu_s: float | None, wall_s: float) -> None:
+def _check_limits(cpu_s: float | None, wall_s: float, asleep_s: float | None) -> None:
     if not wall_s > 0:
         raise UsageError(f"wall_s must be positive, got {wall_s!r}")
-    if cpu_s is not None and not cpu_s > 0:
-        raise UsageError(f"cpu_s must be positive (or None), got {cpu_s!r}")
+    for name, value in (("cpu_s", cpu_s), ("asleep_s", asleep_s)):
+        if value is not None and not value > 0:
+            raise UsageError(f"{name} must be positive (or None), got {value!r}")
 
 
 def _pickled(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bytes:
@@ -261,9 +279,10 @@ _shared_lock = threading.Lock()
 
 
 def shared_pool() -> WorkerPool:
-    """The pool of this process, made at first need: one worker per usable CPU, at most eight."""
+    """The pool of this process, made at first need: one worker per usable CPU, at most eight, and
+    up to 64 while most of them sleep."""
     global _shared
     with _shared_lock:
         if _shared is None or _shared._crew.closed:
-            _shared = WorkerPool(min(usable_cpus(), _SHARED_MAX))
+            _shared = WorkerPool(min(usable_cpus(), _SHARED_MAX), most=_SHARED_WAITING)
         return _shared

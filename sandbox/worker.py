@@ -23,6 +23,7 @@ from rewardkit.sandbox.errors import (
     WorkerTimeout,
 )
 from rewardkit.sandbox.reference import FunctionRef, main_location
+from rewardkit.sandbox.turns import LOOK_S, Sleep, cpu_clock
 
 __all__ = ["LOAD_S", "Died", "Worker"]
 
@@ -30,6 +31,8 @@ LOAD_S = 120.0
 """Clock seconds that a worker may take to start and to import a function's module."""
 
 _LOG_CHARS = 2000
+_LOOKS = 3
+"""Looks at a process, one after another, before it counts as asleep."""
 _MAX_SLICE_S = 60.0  # poll() takes milliseconds in an int: never hand it an unbounded wait
 
 
@@ -46,13 +49,21 @@ class _Budget:
     """
 
     def __init__(
-        self, pid: int, cpu_s: float | None, wall_s: float, wall: Literal["wall", "load"] = "wall"
+        self,
+        pid: int,
+        cpu_s: float | None,
+        wall_s: float,
+        wall: Literal["wall", "load"] = "wall",
+        asleep_s: float | None = None,
     ) -> None:
-        self._clock = _cpu_clock(pid) if cpu_s is not None else None
+        self._clock = cpu_clock(pid) if cpu_s is not None else None
         self._cpu_s = cpu_s if cpu_s is not None and self._clock is not None else math.inf
         self._cpu_0 = self._cpu_now()
         self._wall_s, self._wall = wall_s, wall
         self._end = time.monotonic() + wall_s
+        self._asleep_s = math.inf if asleep_s is None else asleep_s
+        self._wake = self._end - wall_s + self._asleep_s
+        self._sleep = None if asleep_s is None else Sleep(pid)
 
     def next_slice_ms(self) -> int:
         """How long to wait before looking again. Raises :class:`WorkerTimeout` when all is used."""
@@ -63,7 +74,20 @@ class _Budget:
         if cpu_left <= 0:
             raise WorkerTimeout("cpu", self._cpu_s)
         # One thread cannot use CPU faster than the clock runs: nothing can happen before.
-        return math.ceil(1000 * min(wall_left, cpu_left, _MAX_SLICE_S))
+        slices = [wall_left, cpu_left, _MAX_SLICE_S]
+        if self._sleep is not None:
+            slices.append(self._until_it_is_awake(self._sleep))
+        return math.ceil(1000 * min(slices))
+
+    def _until_it_is_awake(self, sleep: Sleep) -> float:
+        """Seconds until the next look at whether the call sleeps past its time, which is over as
+        soon as it is seen asleep for a while. Raises :class:`WorkerTimeout` then."""
+        left = self._wake - time.monotonic()
+        if left > _LOOKS * LOOK_S:
+            return left - _LOOKS * LOOK_S
+        if sleep.look() >= (_LOOKS - 1) * LOOK_S and left <= 0:
+            raise WorkerTimeout("wall", self._asleep_s)
+        return LOOK_S
 
     def _cpu_now(self) -> float:
         if self._clock is None:
@@ -72,11 +96,6 @@ class _Budget:
             return time.clock_gettime(self._clock)
         except OSError as error:
             raise Died from error
-
-
-def _cpu_clock(pid: int) -> int | None:
-    """The clock id of another process's CPU time (Linux: ``(~pid << 3) | 2``)."""
-    return (~pid << 3) | 2 if sys.platform == "linux" else None
 
 
 class Worker:
@@ -113,7 +132,14 @@ class Worker:
         """Process id; also of its process group."""
         return self._process.pid
 
-    def call(self, ref: FunctionRef, payload: bytes, cpu_s: float | None, wall_s: float) -> Any:
+    def call(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        cpu_s: float | None,
+        wall_s: float,
+        asleep_s: float | None = None,
+    ) -> Any:
         """Call the function with pickled ``(args, kwargs)`` and return what it returned.
 
         Raises:
@@ -124,7 +150,7 @@ class Worker:
         key = self._loaded.get(ref)
         if key is None:
             key = self._load(ref)
-        budget = _Budget(self.pid, cpu_s, wall_s)
+        budget = _Budget(self.pid, cpu_s, wall_s, asleep_s=asleep_s)
         reply = self._ask(("call", key, payload), budget)
         if reply[0] == "ok":
             return reply[1]

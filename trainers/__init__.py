@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rewardkit.trainers.backends.trl import TRLTrainer
     from rewardkit.trainers.backends.trl_config import to_trl_config
     from rewardkit.trainers.config import GRPOConfig, LoraSettings
+    from rewardkit.trainers.export import export_model
     from rewardkit.trainers.loop import GRPOTrainer
     from rewardkit.trainers.model import Policy
     from rewardkit.trainers.result import Trainer, TrainResult
@@ -31,6 +32,7 @@ __all__ = [
     "TrainResult",
     "Trainer",
     "WarmupConfig",
+    "export_model",
     "make_tiny_model",
     "make_trainer",
     "to_trl_config",
@@ -44,6 +46,7 @@ _found = lazy(
         "rewardkit.trainers.backends.trl": ("TRLTrainer",),
         "rewardkit.trainers.backends.trl_config": ("to_trl_config",),
         "rewardkit.trainers.config": ("GRPOConfig", "LoraSettings"),
+        "rewardkit.trainers.export": ("export_model",),
         "rewardkit.trainers.loop": ("GRPOTrainer",),
         "rewardkit.trainers.model": ("Policy",),
         "rewardkit.trainers.result": ("Trainer", "TrainResult"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rewardkit._strict import Strict
 from rewardkit.errors import ConfigError
+from rewardkit.trainers._objective import check_objective
 
 __all__ = ["GRPOConfig", "LoraSettings"]
 
@@ -22,7 +23,8 @@ Scheduler = Literal[
 ]
 Dtype = Literal["float32", "bfloat16", "auto"]
 """float16 is not among them: without loss scaling its gradients underflow."""
-LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo"]
+LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo", "rloo"]
+CorrectionMode = Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
 
 
 class LoraSettings(Strict):
@@ -53,6 +55,11 @@ class GRPOConfig(Strict):
     top_k: int = Field(default=0, ge=0)
     rollout_batch_size: int | None = Field(default=None, ge=1)
     """Completions generated at a time, in evaluation too; ``None``: as many as one generation."""
+    dynamic_sampling: bool = False
+    """Replace groups without variance, which teach nothing, by groups of further prompts
+    (DAPO, arXiv 2503.14476, section 3.2)."""
+    max_resample_times: int = Field(default=3, ge=1)
+    """Times that one generation may do so; what is still without variance then is kept."""
 
     # batches
     per_device_train_batch_size: int = Field(default=8, ge=1)
@@ -68,20 +75,79 @@ class GRPOConfig(Strict):
 
     # objective
     loss_type: LossType = "grpo"
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    """Ratios of tokens, or one of each completion: GSPO (arXiv 2507.18071)."""
     epsilon: float = Field(default=0.2, gt=0, lt=1)
     epsilon_high: float | None = Field(default=None, gt=0)
-    """Upper clip range; ``None``: ``epsilon`` (0.28 in DAPO, arXiv 2503.14476)."""
+    """Upper clip range; ``None``: ``epsilon`` (0.28 in DAPO, arXiv 2503.14476). For ``cispo`` the
+    bound of the ratio itself (5.0 in ScaleRL, arXiv 2510.13786), which must be given."""
     delta: float | None = Field(default=None, gt=0)
     """Upper bound of the ratio itself, against one bad token with A < 0 (arXiv 2505.07291)."""
-    beta: float = Field(default=0.0, ge=0)
-    """Weight of the KL to the reference policy."""
-    use_bias_correction_kl: bool = False
-    """Multiply the k3 estimate by the ratio (TRL's default; the paper's formula has no such)."""
-    ref_refresh_every: int | None = Field(default=None, ge=1)
-    """Optimizer steps after which the current policy becomes the reference (the outer rounds)."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
+    sapo_temperature_neg: float = Field(default=1.05, gt=0)
+    sapo_temperature_pos: float = Field(default=1.0, gt=0)
+    vespo_k_pos: float = Field(default=2.0, ge=0)
+    vespo_lambda_pos: float = Field(default=3.0, ge=0)
+    vespo_k_neg: float = Field(default=3.0, ge=0)
+    vespo_lambda_neg: float = Field(default=2.0, ge=0)
+    off_policy_mask_threshold: float | None = Field(default=None, gt=0)
+    """Leave out completions with A < 0 whose tokens have become less likely than this many nats on
+    average since they were sampled (arXiv 2512.02556)."""
     mask_truncated_completions: bool = False
     disable_dropout: bool = True
+
+    # reference
+    beta: float = Field(default=0.0, ge=0)
+    """Weight of the KL to the reference policy; where the run begins, if it is adapted."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_placement: Literal["loss", "reward"] = "loss"
+    """Add the KL to the loss of each token, or take its sum from the completion's reward."""
+    use_bias_correction_kl: bool = False
+    """Multiply the estimate by the ratio (TRL's default; the paper's formula has no such)."""
+    kl_target: float | None = Field(default=None, gt=0)
+    """Adapt ``beta`` after every step, so that the ``kl`` metric comes to this
+    (arXiv 1909.08593)."""
+    kl_gain: float = Field(default=0.1, gt=0, le=1)
+    """How fast: a fifth of this share at most in one step."""
+    ref_refresh_every: int | None = Field(default=None, ge=1)
+    """Optimizer steps after which the current policy becomes the reference (the outer rounds)."""
+    reference: Literal["start", "base"] = "start"
+    """What the KL is measured against: the policy as it began, or the model with its adapters
+    switched off (which differ where training goes on from an adapter)."""
+
+    # advantages
+    advantage_estimator: Literal["grpo", "rloo"] = "grpo"
+    """Rewards less the mean of their group, or of the others in it (RLOO, arXiv 2402.14740)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = (
+        "sum_then_normalize"
+    )
+    """Normalise the total, or every part of the rubric by itself (GDPO, arXiv 2601.05242)."""
+    soft_punish_cache: int | None = Field(default=None, ge=1)
+    """Tokens before ``max_completion_length`` in which a growing penalty is taken from the reward
+    (DAPO, arXiv 2503.14476, section 3.4)."""
+    soft_punish_penalty: float = Field(default=1.0, gt=0)
+    """What it has grown to at the full length."""
+
+    # entropy
+    top_entropy_quantile: float = Field(default=1.0, ge=0, le=1)
+    """Share of the step's tokens, those of the highest entropy, on which the policy loss acts
+    (arXiv 2506.01939)."""
+    entropy_coef: float = 0.0
+    """Weight of a bonus: the mean entropy of the step's tokens."""
+    use_adaptive_entropy: bool = False
+    """Raise ``entropy_coef`` by steps where the entropy is below its target, else lower it, and
+    apply it only there (arXiv 2505.22312)."""
+    entropy_coef_min: float = 0.0
+    entropy_coef_max: float = 1.0
+    entropy_coef_delta: float = Field(default=0.005, gt=0)
+    entropy_target: float = Field(default=0.2, ge=0)
+
+    # engines whose log-probabilities differ
+    vllm_importance_sampling_correction: bool = False
+    """Weigh tokens by the trainer's over the engine's probability, of whichever engine sampled."""
+    vllm_importance_sampling_mode: CorrectionMode = "sequence_mask"
+    vllm_importance_sampling_clip_max: float | None = Field(default=3.0, gt=0)
+    vllm_importance_sampling_clip_min: float | None = Field(default=None, ge=0)
 
     # optimizer
     learning_rate: float = Field(default=1e-6, gt=0)
@@ -110,10 +176,23 @@ class GRPOConfig(Strict):
     reward_timeout_s: float | None = Field(default=None, gt=0)
     """Seconds for one call of a reward function without a limit of its own; see ``limit_s`` of
     :class:`rewardkit.FunctionReward` for where it then runs. ``None``: as in a plain loop."""
+    reward_workers: int = Field(default=64, ge=0)
+    """Calls of one reward at the same time, if it waits; 0: all in the trainer's own thread, after
+    the generation and one after another, for functions that work nowhere else."""
     max_error_frac: float = Field(default=0.05, ge=0, le=1)
     """Share of a batch whose rewards may fail (raise, NaN, overrun) before the run stops."""
     max_unscorable_frac: float = Field(default=0.5, ge=0, le=1)
     """Share of a batch that may be unscorable for any reason before the run stops."""
+    preflight_prompts: int = Field(default=0, ge=0)
+    """Prompts on which the starting model is tried before anything is learned; 0: none."""
+    preflight_samples: int | None = Field(default=None, ge=1)
+    """Completions of each; ``None``: ``num_generations``."""
+
+    @field_validator("scale_rewards", mode="before")
+    @classmethod
+    def _as_in_trl(cls, value: object) -> object:
+        """TRL takes booleans too."""
+        return {True: "group", False: "none"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _goes_together(self) -> GRPOConfig:
@@ -125,13 +204,17 @@ class GRPOConfig(Strict):
             )
         if self.max_steps == 0:
             raise ValueError("max_steps is a number of steps, or -1 for num_train_epochs")
-        if self.ref_refresh_every and not self.beta:
-            raise ValueError("ref_refresh_every has no effect where beta = 0 asks for no reference")
+        usual = type(self).model_fields["max_resample_times"].default
+        if self.max_resample_times != usual and not self.dynamic_sampling:
+            raise ValueError("max_resample_times has no effect without dynamic_sampling")
+        if self.preflight_samples and not self.preflight_prompts:
+            raise ValueError("preflight_samples has no effect without preflight_prompts")
         if self.micro_batches % self.gradient_accumulation_steps:
             raise ValueError(
                 f"steps_per_generation = {self.micro_batches} must be a multiple of "
                 f"gradient_accumulation_steps = {self.gradient_accumulation_steps}"
             )
+        check_objective(self)
         return self
 
     @property
@@ -153,6 +236,16 @@ class GRPOConfig(Strict):
     def steps_per_rollout(self) -> int:
         """Optimizer steps taken on one generation, all iterations counted."""
         return self.num_iterations * self.micro_batches // self.gradient_accumulation_steps
+
+    @property
+    def notes_old(self) -> bool:
+        """Whether log-probabilities must be noted at the rollout, before the policy moves."""
+        return (
+            self.steps_per_rollout > 1
+            or self.vllm_importance_sampling_correction
+            or self.top_entropy_quantile < 1
+            or bool(self.beta and self.kl_placement == "reward")
+        )
 
     @property
     def clip(self) -> tuple[float, float]:

@@ -33,6 +33,6 @@ def evaluate(
     metrics: dict[str, Any] = {}
     for name, greedy in (("greedy", True), ("sampled", False)):
         items = generate(policy, requests, config, step=2**32, greedy=greedy)
-        scores = judge(items, rubric, rows, config.reward_timeout_s)
+        scores = judge(items, rubric, rows, config)
         metrics |= score_metrics(scores, prefix=f"eval/{name}/")
     return metrics

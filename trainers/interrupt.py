@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: a run stops where its state is whole."""
+"""Ctrl-C and SIGTERM between steps: a run stops where its state is whole."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Any, Self
 
 __all__ = ["GracefulStop"]
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class GracefulStop:
-    """Within this, the first Ctrl-C only sets :attr:`asked`; the second interrupts at once.
+    """Within this, the first Ctrl-C or SIGTERM only sets :attr:`asked`; the second ends at once.
 
     An interrupt in the middle of a step would leave weights and counters that do not belong
-    together. The caller's handler is put back afterwards; outside of the main thread, where Python
-    lets nobody handle signals, this does nothing.
+    together. SIGTERM is what a scheduler of machines sends before it takes one away. The caller's
+    handlers are put back afterwards; outside of the main thread, where Python lets nobody handle
+    signals, this does nothing.
+
+    Attributes:
+        asked: the signal that asked to stop; ``None`` if none did.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+        self.asked: int | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._before = {n: signal.signal(n, self._handle) for n in _SIGNALS}
         return self
 
     def __exit__(
@@ -34,12 +40,18 @@ class GracefulStop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def leave(self) -> None:
+        """End as the signal would have: raises ``KeyboardInterrupt``, or ``SystemExit(143)``."""
+        if self.asked == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+        if self.asked is not None:
+            self.leave()
+        self.asked = number
         # Not print: the main thread may be in the middle of one.
         os.write(2, b"stopping after this step; press Ctrl-C again to stop at once\n")

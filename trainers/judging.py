@@ -8,12 +8,11 @@ from typing import Any
 
 from rewardkit.rubric import Rubric
 from rewardkit.score import Score
-from rewardkit.trainers.advantage import advantages
 from rewardkit.trainers.config import GRPOConfig
-from rewardkit.trainers.prompts import to_sample
 from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.scorer import Scorer
 
-__all__ = ["assign_advantages", "judge", "reward_metrics"]
+__all__ = ["flat_groups", "judge", "reward_metrics", "scores_of"]
 
 Metrics = dict[str, Any]
 
@@ -22,37 +21,30 @@ def judge(
     items: Sequence[Completion],
     rubric: Rubric,
     rows: Sequence[Mapping[str, Any]],
-    limit_s: float | None,
+    config: GRPOConfig,
 ) -> list[Score]:
     """Score completions (a failing reward abstains) and note sample, score and total on each."""
-    for item in items:
-        item.sample = to_sample(rows[item.row], item.text, item.ids)
-    scores = rubric.score_many(
-        [item.sample for item in items if item.sample is not None],
-        group_ids=[item.group for item in items],
-        on_error="abstain",
-        limit_s=limit_s,
-    )
-    for item, score in zip(items, scores, strict=True):
-        item.score, item.total = score, score.total
-    return scores
+    scorer = Scorer(rubric, rows, config.reward_timeout_s, config.reward_workers)
+    scorer.add(items)
+    scorer.finish()
+    return scores_of(items)
 
 
-def assign_advantages(items: Sequence[Completion], config: GRPOConfig) -> None:
-    """Note each completion's advantage; NaN for the unscorable."""
-    totals, groups = [c.total for c in items], [c.group for c in items]
-    for item, value in zip(items, advantages(totals, groups, config.scale_rewards), strict=True):
-        item.advantage = float(value)
+def scores_of(items: Sequence[Completion]) -> list[Score]:
+    """The scores of completions that have been judged."""
+    return [item.score for item in items if item.score is not None]
+
+
+def flat_groups(items: Sequence[Completion]) -> set[int]:
+    """The groups that teach nothing: fewer than two totals, or all of them equal."""
+    return {group for group, totals in _totals(items).items() if len(set(totals)) < 2}
 
 
 def reward_metrics(items: Sequence[Completion]) -> Metrics:
     """Spread of the totals over the batch, groups without any, and lengths, under TRL's names."""
-    groups: dict[int, list[float]] = {}
-    for item in items:
-        if item.total is not None:
-            groups.setdefault(item.group, []).append(item.total)
-    totals = [total for group in groups.values() for total in group]
-    flat = [len(set(g)) < 2 for g in groups.values()]
+    groups = [totals for totals in _totals(items).values() if totals]
+    totals = [total for group in groups for total in group]
+    flat = [len(set(g)) < 2 for g in groups]
     lengths = [len(item.ids) for item in items]
     ended = [len(item.ids) for item in items if not item.truncated] or [0]
     return {
@@ -66,3 +58,13 @@ def reward_metrics(items: Sequence[Completion]) -> Metrics:
         "completions/max_terminated_length": max(ended),
         "completions/clipped_ratio": fmean(item.truncated for item in items),
     }
+
+
+def _totals(items: Sequence[Completion]) -> dict[int, list[float]]:
+    """The totals there are, by group; a group without any is there too."""
+    groups: dict[int, list[float]] = {}
+    for item in items:
+        mine = groups.setdefault(item.group, [])
+        if item.total is not None:
+            mine.append(item.total)
+    return groups

@@ -9,23 +9,29 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import get_scheduler
+from transformers import get_scheduler, set_seed
 
+from rewardkit.errors import RewardKitError, TooManyUnscorableError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
-from rewardkit.trainers import state
+from rewardkit.trainers import checkpoints
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.credit import credit
 from rewardkit.trainers.evaluate import evaluate
 from rewardkit.trainers.interrupt import GracefulStop
-from rewardkit.trainers.judging import assign_advantages, judge, reward_metrics
+from rewardkit.trainers.judging import reward_metrics, scores_of
 from rewardkit.trainers.model import Policy, as_policy
+from rewardkit.trainers.notes import Teller
+from rewardkit.trainers.preflight import preflight
 from rewardkit.trainers.progress import Display
-from rewardkit.trainers.prompts import PromptStream, check_data, check_lengths, encode_prompt
+from rewardkit.trainers.prompts import PromptStream, check_data, check_lengths
 from rewardkit.trainers.result import TrainResult
+from rewardkit.trainers.resume import Start, starting_point
 from rewardkit.trainers.rollout.batch import Completion, Rollouts
-from rewardkit.trainers.rollout.generate import Request, generate
+from rewardkit.trainers.rollout.collect import Collected, Collector
 from rewardkit.trainers.runfolder import RunFolder
-from rewardkit.trainers.step import note_logps, optimizer_step
+from rewardkit.trainers.state import Progress, Run
+from rewardkit.trainers.step import optimizer_step
 
 __all__ = ["GRPOTrainer"]
 
@@ -34,7 +40,8 @@ class GRPOTrainer:
     """Group Relative Policy Optimization (arXiv 2402.03300) on a rubric.
 
     Args:
-        model: a folder, a hub name, or a ready :class:`Policy`.
+        model: a folder (of a model, or of an adapter, which is trained on), a hub name, or a ready
+            :class:`Policy`.
         rubric: scores the completions.
         train_data: rows with a ``prompt`` (text or chat) and the columns that the rubric needs.
         config: see :class:`GRPOConfig`.
@@ -42,7 +49,10 @@ class GRPOTrainer:
         lora: train adapters instead of the full weights.
         dtype: of the weights when loaded.
         output_dir: the run folder; ``None`` writes nothing.
-        resume: go on from the newest checkpoint in ``output_dir``.
+        resume: go on from a checkpoint in ``output_dir``.
+        checkpoint: the step of that checkpoint; ``None``: the newest good one. Later ones are set
+            aside.
+        new_data: the rows may be others than the run had so far; it goes on with the first of them.
         quiet: print nothing.
         describe: what to write to ``config.yaml``; the trainer's own configuration if not given.
 
@@ -62,23 +72,27 @@ class GRPOTrainer:
         dtype: Dtype = "float32",
         output_dir: str | Path | None = None,
         resume: bool = False,
+        checkpoint: int | None = None,
+        new_data: bool = False,
         quiet: bool = False,
         describe: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config or GRPOConfig()
         self.rubric, self.rows, self.eval_rows = rubric, list(train_data), list(eval_data or ())
         check_data(rubric, self.rows, self.eval_rows)
-        self.total_steps = self.config.total_steps(len(self.rows))
-        torch.manual_seed(self.config.seed)
         self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+        start = starting_point(
+            self.folder, rubric, self.rows, resume=resume, checkpoint=checkpoint, new_data=new_data
+        )
+        self.total_steps = start.total_steps(self.config, len(self.rows))
+        set_seed(self.config.seed)  # all generators: a reward may draw from any of them
         self.policy = as_policy(model, dtype, lora, self.config)
         self.policy.model.train()
         room = (self.policy.context_length, self.config.max_completion_length)
         for rows in (self.rows, self.eval_rows):
             check_lengths(rows, self.policy.tokenizer, *room)
-        self.stream = PromptStream(
-            len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset
-        )
+        stream = PromptStream(len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset)
+        self.collector = Collector(self.policy, rubric, self.rows, stream, self.config)
         self.optimizer = _adamw(self.policy, self.config)
         self.scheduler = get_scheduler(
             self.config.lr_scheduler_type,
@@ -87,28 +101,34 @@ class GRPOTrainer:
             num_training_steps=self.total_steps,
         )
         self.display = Display(list(rubric.parts), quiet=quiet)
-        self.progress = state.Progress()
+        self.progress = Progress(data=start.data)
         self.history: list[dict[str, Any]] = []
-        self._shown = -1
-        if self.folder is not None:
-            self._open_folder(self.folder, resume, describe, str(model))
+        self._teller, self._shown = Teller(self.display.warn), -1
+        if self.folder is not None and resume:
+            self._go_on(self.folder, start, describe, set_aside=checkpoint is not None)
+        elif self.folder is not None:
+            name = self.policy.base.name_or_path if isinstance(model, Policy) else str(model)
+            self._begin(self.folder, describe, name)
 
     def train(self) -> TrainResult:
         """Run to the last step (or go on from a checkpoint); returns what came of it.
 
-        Ctrl-C stops after the step with a checkpoint (twice: at once, and the last one stands).
-        However a run ends, its folder says how.
+        Ctrl-C or SIGTERM stops after the step with a checkpoint (twice: at once, and the last one
+        stands). However a run ends, its folder says how.
+
+        Raises:
+            TooManyUnscorableError: when more of a batch could not be judged than is allowed.
+            RewardKitError: if a loss or gradient is not finite, or a checkpoint cannot be written.
         """
         status = "stopped"
         try:
             with GracefulStop() as stop:
-                if self.progress.step == 0:
-                    self._evaluate()
-                while self.progress.step < self.total_steps:
+                self._look_before()
+                while self.progress.step < self.total_steps and not stop.asked:
                     self._step()
-                    if stop.asked:
-                        self._save()
-                        raise KeyboardInterrupt
+                if stop.asked:
+                    self._save()
+                    stop.leave()
             self._evaluate()
             self._save()
             status = "finished"
@@ -116,10 +136,19 @@ class GRPOTrainer:
             status = "failed"
             raise
         finally:
-            if self.folder is not None:
-                self.folder.finish(status, steps=self.progress.step)
+            self._finish(status)
         path = None if self.folder is None else self.folder.path
         return TrainResult(self.progress.step, self.history, path)
+
+    def _look_before(self) -> None:
+        """What is measured before the first step, where that was not done."""
+        if self.progress.step:
+            return
+        if self.config.preflight_prompts and not self._logged("preflight"):
+            metrics = preflight(self.policy, self.rubric, self.rows, self.config)
+            self._log("preflight", metrics)
+            self.display.preflight(metrics)
+        self._evaluate()
 
     def _step(self) -> None:
         """One optimizer step, with a new generation first where the last one is used up."""
@@ -127,120 +156,156 @@ class GRPOTrainer:
         metrics: dict[str, Any] = {}
         if progress.rollouts is None or progress.rollouts.done >= config.steps_per_rollout:
             progress.rollouts, metrics = self._roll_out()
-            progress.generations += 1
         start = perf_counter()
-        micro_batches = _micro_batches(progress.rollouts, config)
-        update = optimizer_step(self.policy, self.optimizer, self.scheduler, micro_batches, config)
+        update = self._update(progress.rollouts)
         progress.rollouts.done += 1
         progress.step += 1
         if config.ref_refresh_every and progress.step % config.ref_refresh_every == 0:
             self.policy.refresh_reference()
-        prompts = progress.generations * config.prompts_per_generation
         now = perf_counter()
         times = {"time/train_s": now - start, "step_time": now - began}
-        line = {**metrics, **update, **times, "epoch": prompts / len(self.rows)}
+        line = {**metrics, **update, **times, "epoch": self._epoch()}
         self._log("train", line)
-        if metrics and (progress.step - 1) // config.logging_steps != self._shown:
-            self._shown = (progress.step - 1) // config.logging_steps
-            self.display.train(progress.step, self.total_steps, line)
+        if metrics:
+            self._show(line)
         if config.eval_steps and progress.step % config.eval_steps == 0:
             self._evaluate()
         if config.save_steps and progress.step % config.save_steps == 0:
             self._save()
 
     def _roll_out(self) -> tuple[Rollouts, dict[str, Any]]:
-        """Generate, score, and note advantages and log-probabilities."""
-        config = self.config
-        began = perf_counter()
-        items = generate(self.policy, self._requests(), config, step=self.progress.generations)
-        generated = perf_counter()
-        scores = judge(items, self.rubric, self.rows, config.reward_timeout_s)
-        judged = perf_counter()
-        assign_advantages(items, config)
-        rollouts = Rollouts(self.progress.step, items, _shuffled(items, config, self.progress))
-        self._write_rollouts(rollouts)
-        check_unscorable(scores, config.max_error_frac, config.max_unscorable_frac)
-        learned = [c for c in items if c.learned_from(config.mask_truncated_completions)]
-        if config.steps_per_rollout > 1 and learned:
-            note_logps(self.policy, learned, config, which="old")
-        if config.beta and learned:
-            with self.policy.as_reference():
-                note_logps(self.policy, learned, config, which="ref")
-        return rollouts, {
-            **score_metrics(scores),
-            **reward_metrics(items),
-            "num_tokens": self._tokens_so_far() + sum(len(c.prompt_ids + c.ids) for c in items),
-            "time/rollout_s": generated - began,
-            "time/reward_s": judged - generated,
-        }
+        """Generate, score, and note advantages and log-probabilities.
 
-    def _tokens_so_far(self) -> int:
-        """Tokens of prompts and completions of the generations before, as TRL counts them."""
-        counts = (row["num_tokens"] for row in reversed(self.history) if "num_tokens" in row)
-        return int(next(counts, 0))
+        The run's progress is touched last, so that a failure on the way leaves it where it was.
+        """
+        config, progress = self.config, self.progress
+        place = progress.prompts - progress.data_prompts
+        made = self.collector.collect(progress.generations, progress.prompts, place)
+        scores = scores_of(made.items)
+        try:
+            check_unscorable(scores, config.max_error_frac, config.max_unscorable_frac)
+            credit(self.policy, made.kept, config, progress.carried)
+        except TooManyUnscorableError:
+            self._save(prune=False)  # the cause is outside: mended, the run goes on from here
+            raise
+        finally:
+            self._write_rollouts(made)
+        rollouts = Rollouts(progress.step, made.kept, _shuffled(made.kept, config, progress))
+        progress.tokens += sum(len(c.prompt_ids + c.ids) for c in made.items)
+        progress.prompts += made.prompts
+        progress.generations += 1
+        times = {f"time/{name}_s": seconds for name, seconds in made.seconds.items()}
+        metrics = {**score_metrics(scores), **reward_metrics(made.items), **times}
+        if config.dynamic_sampling:
+            metrics |= made.metrics()
+        metrics |= {"num_tokens": progress.tokens, **self._teller.note(metrics, config)}
+        return rollouts, metrics
 
-    def _requests(self) -> list[Request]:
-        """The completions to make next: every prompt ``num_generations`` times."""
-        config = self.config
-        start = self.progress.generations * config.prompts_per_generation
-        requests = []
-        for offset, row in enumerate(self.stream.rows(start, config.prompts_per_generation)):
-            ids = encode_prompt(self.policy.tokenizer, self.rows[row]["prompt"])
-            requests += [
-                Request(start + offset, row, k, ids) for k in range(config.num_generations)
-            ]
-        return requests
+    def _update(self, rollouts: Rollouts) -> dict[str, Any]:
+        """The optimizer step; where it comes to no number, what went into it is kept."""
+        micro_batches = _micro_batches(rollouts, self.config)
+        try:
+            return optimizer_step(
+                self.policy, self.optimizer, self.scheduler, micro_batches, self.config,
+                self.progress.carried,
+            )  # fmt: skip
+        except RewardKitError as error:
+            if self.folder is None:
+                raise
+            kept = self._run.save(self.folder.failed, self.progress)
+            raise RewardKitError(
+                f"{error}. All that went into step {self.progress.step + 1} is in {kept}, its "
+                f"completions also in {self.folder.path / 'rollouts'}"
+            ) from error
+
+    def _epoch(self) -> float:
+        return (self.progress.prompts - self.progress.data_prompts) / len(self.rows)
+
+    def _logged(self, kind: str) -> bool:
+        """Whether this was measured after this very step already, perhaps before a resume."""
+        return any(r["kind"] == kind and r["step"] == self.progress.step for r in self.history)
 
     def _evaluate(self) -> None:
-        """Evaluate, unless that was done after this step already (also before a resume)."""
-        done = any(r["kind"] == "eval" and r["step"] == self.progress.step for r in self.history)
-        if self.eval_rows and not done:
+        """Evaluate, unless that was done after this step already."""
+        if self.eval_rows and not self._logged("eval"):
             metrics = evaluate(self.policy, self.rubric, self.eval_rows, self.config)
             self._log("eval", metrics)
             self.display.evaluation(self.progress.step, metrics)
+
+    def _show(self, line: Mapping[str, Any]) -> None:
+        """A generation in the terminal, if one is due."""
+        due = (self.progress.step - 1) // self.config.logging_steps
+        if due != self._shown:
+            self._shown = due
+            self.display.train(self.progress.step, self.total_steps, line)
 
     def _log(self, kind: str, metrics: Mapping[str, Any]) -> None:
         self.history.append({"step": self.progress.step, "kind": kind, **metrics})
         if self.folder is not None:
             self.folder.log(self.progress.step, kind, metrics)
 
-    def _write_rollouts(self, rollouts: Rollouts) -> None:
+    def _write_rollouts(self, made: Collected) -> None:
+        if self.folder is None:
+            return
+        step = self.progress.step + 1
+        kept = {c.group for c in made.kept}
+        records = (c.record(step) | {"dropped": c.group not in kept} for c in made.items)
+        self.folder.write_rollouts(step, records)
+
+    @property
+    def _run(self) -> Run:
+        return Run(self.policy, self.optimizer, self.scheduler, self.config)
+
+    def _save(self, *, prune: bool = True) -> None:
         if self.folder is not None:
-            step = self.progress.step + 1
-            self.folder.write_rollouts(step, (c.record(step) for c in rollouts))
+            self.folder.flush()
+            keep = self.config.save_total_limit if prune else None
+            self._run.save(self.folder.checkpoints, self.progress, keep)
 
-    def _save(self) -> None:
-        if self.folder is not None:
-            keep = self.config.save_total_limit
-            where = (self.policy, self.optimizer, self.scheduler, self.progress)
-            config = self.config.model_dump(mode="json")
-            state.save(self.folder.checkpoints, *where, config, keep)
+    def _finish(self, status: str) -> None:
+        if self.folder is None:
+            return
+        try:
+            self.folder.finish(status, steps=self.progress.step)
+        except OSError as error:  # a full disk, say: it must not hide why the run ended
+            self.display.warn(f"manifest.json could not be written: {error}")
 
-    def _restore(self, folder: RunFolder, config: dict[str, Any]) -> None:
-        """Go on from the newest checkpoint, or from the beginning if there is none yet."""
-        found = state.latest(folder.checkpoints)
-        folder.rewind(-1 if found is None else int(found.name.removeprefix("step_")))
-        self.history = folder.lines()
-        if found is not None:
-            where = (self.policy, self.optimizer, self.scheduler)
-            self.progress = state.restore(found, *where, config)
-        folder.update(status="running", resumed_at=self.progress.step)
-        self.display.say(f"resumed at step {self.progress.step} from {found or 'the beginning'}")
+    def _begin(self, folder: RunFolder, describe: Mapping[str, Any] | None, model: str) -> None:
+        own = {"grpo": self.config.model_dump(mode="json")}
+        folder.begin(
+            describe or own,
+            self.rubric,
+            backend="builtin",
+            model=model,
+            rows=len(self.rows),
+            eval_rows=len(self.eval_rows),
+            data=self.progress.data,
+        )
 
-    def _open_folder(
+    def _go_on(
         self,
         folder: RunFolder,
-        resume: bool,
+        start: Start,
         describe: Mapping[str, Any] | None,
-        model: str,
+        *,
+        set_aside: bool,
     ) -> None:
-        own = {"grpo": self.config.model_dump(mode="json")}
-        if resume:
-            folder.check_rubric(self.rubric)
-            self._restore(folder, own["grpo"])
-            return
-        facts = {"rows": len(self.rows), "eval_rows": len(self.eval_rows)}
-        folder.begin(describe or own, self.rubric, backend="builtin", model=model, **facts)
+        """From the checkpoint that was found, or from the beginning if there is none yet."""
+        if start.checkpoint is not None:
+            self.progress = self._run.restore(start.checkpoint)
+            self.progress.take_up(start.data)
+        if set_aside:
+            for left in checkpoints.leave_behind(folder.checkpoints, start.step):
+                start.notes.append(f"a later checkpoint is set aside as {left}")
+        folder.rewind(-1 if start.checkpoint is None else start.step)
+        self.history = folder.lines()
+        if describe is not None:
+            folder.write_config(describe)
+        folder.update(status="running", resumed_at=self.progress.step)
+        for note in start.notes:
+            self.display.warn(note)
+        where = start.checkpoint or "the beginning"
+        self.display.say(f"resumed at step {self.progress.step} from {where}")
 
 
 def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:
@@ -258,9 +323,7 @@ def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:
     )
 
 
-def _shuffled(
-    items: Sequence[Completion], config: GRPOConfig, progress: state.Progress
-) -> list[int]:
+def _shuffled(items: Sequence[Completion], config: GRPOConfig, progress: Progress) -> list[int]:
     order = list(range(len(items)))
     random.Random(f"{config.seed}:order:{progress.generations}").shuffle(order)
     return order

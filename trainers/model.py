@@ -1,4 +1,4 @@
-"""The policy: loading, adapters, hidden states, and the reference it is measured against."""
+"""The policy: hidden states, adapters, and the reference it is measured against."""
 
 from __future__ import annotations
 
@@ -7,54 +7,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
 
 from rewardkit.errors import ConfigError, RewardKitWarning
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
-from rewardkit.trainers.head import Head
+from rewardkit.trainers.head import head_of
+from rewardkit.trainers.loading import load_tokenizer, load_trainable, lora_facts, quiet
 
-__all__ = ["Policy", "as_policy", "load_model", "load_tokenizer", "lora_config", "quiet"]
-
-
-def load_tokenizer(source: str) -> Any:
-    """A tokenizer from a folder or hub name. Raises ``ConfigError``."""
-    _must_exist(source)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot load a tokenizer from {source!r}: {error}") from error
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token_id is None:
-            raise ConfigError(f"the tokenizer of {source!r} has neither a pad nor an eos token")
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def load_model(source: str, dtype: Dtype) -> Any:
-    """A causal language model from a folder or hub name. Raises ``ConfigError``."""
-    _must_exist(source)
-    try:
-        with quiet():
-            return AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, ValueError, KeyError) as error:
-        where = "" if Path(source).exists() else " (there is no such folder here)"
-        raise ConfigError(f"cannot load a model from {source!r}{where}: {error}") from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without ``transformers``' progress bars, which flash by for every shard of every save."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+__all__ = ["Policy", "as_policy"]
 
 
 class Policy:
@@ -66,14 +28,19 @@ class Policy:
         tokenizer: its tokenizer.
         keep_reference: whether a reference policy will be asked for. With adapters it is the model
             with the adapter off (or a kept copy of the adapter); without, a frozen copy.
+
+    Attributes:
+        decodes: whether :mod:`rewardkit.trainers.rollout.decode` can write with this model;
+            ``None`` until it was tried.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.has_adapter = hasattr(model, "get_base_model")
         self.base = model.get_base_model() if self.has_adapter else model
-        self.head = _head(self.base)
+        self.head = head_of(self.base)
         self._body = self.base.base_model
+        self.decodes: bool | None = None
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:
@@ -89,25 +56,17 @@ class Policy:
         lora: LoraSettings | None = None,
         config: GRPOConfig | None = None,
     ) -> Policy:
-        """A policy from a folder or hub name.
+        """A policy from a folder or hub name; a folder with an adapter is trained on.
 
         Raises:
             ConfigError: if the folder is not there or holds no model of a known kind.
         """
         config = config or GRPOConfig()
-        _check_loading(dtype, lora, config)
-        tokenizer = load_tokenizer(source)
-        model = load_model(source, dtype)
-        if lora is not None:
-            model = _with_lora(model, lora, config.seed)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = model.to(device)
-        if config.gradient_checkpointing:
-            _checkpoint_activations(model)
-        if config.disable_dropout:
-            _disable_dropout(model)
-        keep = config.beta > 0
-        return cls(model, tokenizer, keep_reference=keep)
+        model, trained_before = load_trainable(source, dtype, lora, config)
+        policy = cls(model, load_tokenizer(source), keep_reference=config.beta > 0)
+        if trained_before and config.beta and config.reference == "start":
+            policy.refresh_reference()  # off is not where an adapter with a past begins
+        return policy
 
     @property
     def device(self) -> torch.device:
@@ -144,6 +103,31 @@ class Policy:
         states: torch.Tensor = out.last_hidden_state
         return states
 
+    def advance(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
+    ) -> torch.Tensor:
+        """Last hidden states of further tokens, ``[B, T] -> [B, T, H]``; the cache grows by them.
+
+        Args:
+            input_ids: ``[B, T]``, the new tokens.
+            attention_mask: ``[B, past + T]``, zero where there is padding (on the left).
+            positions: ``[B, T]``, of the new tokens, padding not counted.
+            cache: keys and values of the past.
+        """
+        out = self._body(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        states: torch.Tensor = out.last_hidden_state
+        return states
+
     @contextmanager
     def as_reference(self) -> Iterator[Policy]:
         """Within this, :meth:`hidden` and :attr:`head` are the reference policy's."""
@@ -151,7 +135,7 @@ class Policy:
             if self._reference is None:
                 raise ConfigError("this policy keeps no reference: it was made for beta = 0")
             body, head = self._body, self.head
-            self._body, self.head = self._reference.base_model, _head(self._reference)
+            self._body, self.head = self._reference.base_model, head_of(self._reference)
             try:
                 yield self
             finally:
@@ -178,6 +162,10 @@ class Policy:
             return self._reference_adapter
         return None if self._reference is None else dict(self._reference.state_dict())
 
+    def adapter_facts(self) -> dict[str, Any]:
+        """The settings of the adapter; none if there is none."""
+        return lora_facts(self.model)
+
     def load_reference_state(self, state: dict[str, torch.Tensor] | None) -> None:
         """Put back what :meth:`reference_state` gave."""
         if self.has_adapter:
@@ -201,88 +189,28 @@ def as_policy(
 ) -> Policy:
     """The policy to train: loaded, or the one given, whose present weights are the reference."""
     if not isinstance(model, Policy):
-        return Policy.load(str(model), dtype=dtype, lora=lora, config=config)
-    if lora is not None or dtype != "float32":
+        policy = Policy.load(str(model), dtype=dtype, lora=lora, config=config)
+    elif lora is not None or dtype != "float32":
         raise ConfigError("a ready Policy has its weights and adapters: leave lora and dtype out")
-    if config.beta:
+    else:
+        policy = _taken(model, config)
+    if config.reference == "base" and not policy.has_adapter:
+        raise ConfigError(
+            "reference='base' is the model with its adapters switched off, and this one has none: "
+            "give lora, or leave reference out"
+        )
+    return policy
+
+
+def _taken(model: Policy, config: GRPOConfig) -> Policy:
+    """A ready policy, its reference as configured."""
+    if config.beta and config.reference == "start":
         if not model.keeps_reference:
             raise ConfigError(
                 "beta > 0 needs a reference: make the Policy with keep_reference=True"
             )
         model.refresh_reference()  # it may have been warmed up since it was loaded
     return model
-
-
-def _check_loading(dtype: str, lora: LoraSettings | None, config: GRPOConfig) -> None:
-    if dtype not in get_args(Dtype):
-        raise ConfigError(f"dtype must be one of {', '.join(get_args(Dtype))}, got {dtype!r}")
-    if lora is not None and lora.lora_dropout and config.disable_dropout:
-        raise ConfigError("lora_dropout has no effect unless disable_dropout is false")
-    if dtype == "bfloat16" and lora is None:
-        warnings.warn(
-            "full weights in bfloat16 hardly move at small learning rates, which round away: use "
-            "dtype='float32' with bf16=True, or adapters",
-            RewardKitWarning,
-            stacklevel=3,
-        )
-
-
-def _must_exist(source: str) -> None:
-    """A path that looks like one must be there, rather than be asked of a hub."""
-    path = Path(source)
-    looks_like_path = source.startswith((".", "/", "~")) or path.exists() or source.count("/") != 1
-    if looks_like_path and "/" in source and not (path / "config.json").is_file():
-        adapter = (
-            " (it holds an adapter: name its base model)"
-            if (path / "adapter_config.json").is_file()
-            else ""
-        )
-        raise ConfigError(
-            f"there is no model in the folder {source!r}: it must hold config.json and "
-            f"weights, as save_pretrained writes them{adapter}"
-        )
-
-
-def _with_lora(model: Any, lora: LoraSettings, seed: int) -> Any:
-    from peft import get_peft_model
-
-    torch.manual_seed(seed)
-    model = get_peft_model(model, lora_config(lora))
-    # Checkpointed layers get no gradient through frozen embeddings unless their input asks for it.
-    model.enable_input_require_grads()
-    return model
-
-
-def lora_config(lora: LoraSettings) -> Any:
-    """The settings as peft's ``LoraConfig``."""
-    from peft import LoraConfig
-
-    modules = lora.target_modules
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=modules if isinstance(modules, str) else list(modules),
-        task_type="CAUSAL_LM",
-    )
-
-
-def _checkpoint_activations(model: Any) -> None:
-    """Under whichever name this version of ``transformers`` has it."""
-    named = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
-    enable = next(getattr(model, name) for name in named if hasattr(model, name))
-    enable({"use_reentrant": False})
-
-
-def _disable_dropout(model: Any) -> None:
-    # Different dropout masks in pi_old and pi would show up as ratios that no update made.
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        # Attention applies it as a function, with the rate as an attribute.
-        for name, value in vars(module).items():
-            if "dropout" in name and isinstance(value, float):
-                setattr(module, name, 0.0)
 
 
 def _frozen_copy(model: Any) -> Any:
@@ -308,17 +236,6 @@ def _swapped(model: Any, state: dict[str, torch.Tensor]) -> Iterator[None]:
         finally:
             for name, p in parameters.items():
                 p.copy_(own[name])
-
-
-def _head(base: Any) -> Head:
-    project = base.get_output_embeddings()
-    if project is None:
-        raise ConfigError(f"{type(base).__name__} has no output embeddings: it is no causal LM")
-    text = base.config.get_text_config()
-    scale = float(getattr(text, "logit_scale", None) or 1.0)
-    scale /= float(getattr(text, "logits_scaling", None) or 1.0)
-    cap = getattr(text, "final_logit_softcapping", None)
-    return Head(project, int(project.weight.shape[0]), scale, None if cap is None else float(cap))
 
 
 def _check_head(policy: Policy) -> None:

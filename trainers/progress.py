@@ -23,6 +23,23 @@ class Display:
         """A line of plain text."""
         self._console.print(escape(text))
 
+    def warn(self, text: str) -> None:
+        """A line that should not be overlooked."""
+        self._console.print(f"[yellow]note: {escape(text)}")
+
+    def preflight(self, metrics: Mapping[str, Any]) -> None:
+        """What the starting model can do: pass@k by part, for the k there are."""
+        shares: dict[str, list[str]] = {}
+        for key, value in metrics.items():
+            if key.startswith("preflight/pass@") and value is not None:
+                k, _, part = key.removeprefix("preflight/pass@").partition("/")
+                shares.setdefault(part, []).append(f"pass@{k} {value:.1%}")
+        reward = _number(metrics.get("preflight/reward"))
+        told = "; ".join(f"{part} {', '.join(found)}" for part, found in shares.items())
+        self._console.print(
+            f"[cyan]preflight: reward {reward}" + (f"; {escape(told)}" if told else "")
+        )
+
     def train(self, step: int, total: int, metrics: Mapping[str, Any]) -> None:
         """A generation: step, total reward, the mean of every part, length, seconds."""
         if self._lines % 20 == 0:

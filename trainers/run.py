@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rewardkit._strict import Strict
 from rewardkit.data import DataConfig, load_rows
@@ -13,6 +13,9 @@ from rewardkit.rubric import Rubric
 from rewardkit.spec import read_data
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.result import Trainer, TrainResult
+
+if TYPE_CHECKING:
+    from rewardkit.trainers.model import Policy
 
 __all__ = ["RunConfig", "make_trainer", "train", "train_command"]
 
@@ -46,7 +49,7 @@ class RunConfig(Strict):
 
 
 def make_trainer(
-    model: str | Path,
+    model: str | Path | Policy,
     rubric: Rubric,
     train_data: Sequence[Mapping[str, Any]],
     config: GRPOConfig | None = None,
@@ -65,7 +68,7 @@ def make_trainer(
 
 
 def train(
-    model: str | Path,
+    model: str | Path | Policy,
     rubric: Rubric,
     train_data: Sequence[Mapping[str, Any]],
     config: GRPOConfig | None = None,
@@ -79,56 +82,86 @@ def train(
 
 def train_command(
     config_path: Path | None,
-    backend: str | None,
+    backend: Backend | None,
     resume: Path | None,
     output_dir: Path | None,
     allow_code: bool,
+    checkpoint: int | None = None,
+    data: Path | None = None,
+    max_steps: int | None = None,
 ) -> int:
-    """``rewardkit train``: run a configuration, or go on with a run. Returns the exit code."""
+    """``rewardkit train``: run a configuration, or go on with a run. Returns the exit code.
+
+    Args:
+        config_path: the configuration; ``None`` with ``resume``.
+        backend: instead of the configuration's.
+        resume: the run folder to go on with.
+        output_dir: instead of the configuration's.
+        allow_code: let the rubric name functions in files.
+        checkpoint: the step to go back to, with ``resume``.
+        data: rows instead of the configuration's, read in the same way.
+        max_steps: instead of the configuration's.
+    """
     if (config_path is None) == (resume is None):
         raise ConfigError("give either a configuration file, or --resume with a run folder")
-    if resume is not None:
-        if output_dir is not None:
-            raise ConfigError("--resume goes on in its own folder: leave --output-dir out")
-        if not (resume / "manifest.json").is_file():
-            raise ConfigError(f"{resume} is not a run folder: it has no manifest.json")
-        config_path = resume / "config.yaml"
-    assert config_path is not None
-    try:
-        values = read_data(config_path)
-    except SpecError as error:
-        raise ConfigError(str(error)) from None
-    # The run folder's copy of the configuration names the folder its relative paths started from.
-    start = Path(values.pop("relative_to", config_path.parent))
-    config = RunConfig(**values)
+    if resume is not None and output_dir is not None:
+        raise ConfigError("--resume goes on in its own folder: leave --output-dir out")
+    if resume is None and checkpoint is not None:
+        raise ConfigError(
+            "--checkpoint says where --resume RUN goes on; for a new run from a checkpoint, name "
+            "its folder as the model"
+        )
+    config, start = _read(config_path, resume, data, max_steps)
     if resume is not None and backend not in (None, config.backend):
         raise ConfigError(f"this run was made by backend {config.backend!r}; resume it there")
     where = resume or output_dir or start / config.output_dir
-    chosen: Any = backend or config.backend
-    options = {
-        "eval_data": None
-        if config.eval_data is None
-        else load_rows(config.eval_data, folder=start),
-        "lora": config.lora,
-        "dtype": config.dtype,
-        "output_dir": where,
-        "resume": resume is not None,
-        "describe": {
-            **config.model_dump(mode="json", exclude_defaults=True),
-            "backend": chosen,
-            "relative_to": str(start.resolve()),
-        },
-    }
+    config = config.model_copy(update={"backend": backend or config.backend})
+    eval_data = config.eval_data
     train(
         _model_path(config.model, start),
         _rubric(config.rubric, start, allow_code),
         load_rows(config.data, folder=start),
         config.grpo,
-        backend=chosen,
-        **options,
+        backend=config.backend,
+        eval_data=None if eval_data is None else load_rows(eval_data, folder=start),
+        lora=config.lora,
+        dtype=config.dtype,
+        output_dir=where,
+        resume=resume is not None,
+        checkpoint=checkpoint,
+        new_data=resume is not None and data is not None,
+        describe={
+            **config.model_dump(mode="json", exclude_defaults=True),
+            "backend": config.backend,
+            "relative_to": str(start.resolve()),
+        },
     )
     print(f"run folder: {where}")
     return 0
+
+
+def _read(
+    config_path: Path | None, resume: Path | None, data: Path | None, max_steps: int | None
+) -> tuple[RunConfig, Path]:
+    """The configuration with what the command line changes, and where its relative paths start."""
+    if resume is not None and not (resume / "manifest.json").is_file():
+        raise ConfigError(f"{resume} is not a run folder: it has no manifest.json")
+    path = config_path if resume is None else resume / "config.yaml"
+    assert path is not None
+    try:
+        values = read_data(path)
+    except SpecError as error:
+        raise ConfigError(str(error)) from None
+    # The run folder's copy of the configuration names the folder its relative paths started from.
+    start = Path(values.pop("relative_to", path.parent))
+    config = RunConfig(**values)
+    if data is not None:
+        other = {"path": str(data.resolve()), "name": None, "split": None}
+        config = config.model_copy(update={"data": config.data.model_copy(update=other)})
+    if max_steps is not None:
+        grpo = config.grpo.model_dump(exclude_unset=True) | {"max_steps": max_steps}
+        config = config.model_copy(update={"grpo": GRPOConfig(**grpo)})
+    return config, start
 
 
 def _model_path(model: str, start: Path) -> str:

@@ -7,6 +7,7 @@ rubric.yaml        the rubric, where it can be written (functions by name)
 metrics.jsonl      one object per line: {"step": ..., "kind": "train" | "eval" | "warmup", ...}
 rollouts/          step_00000001.jsonl: every completion, with ids, log-probabilities and score
 checkpoints/       step_00000100/
+failed/            step_00000117/: where loss or gradient was not finite, all that went into it
 ```
 """
 
@@ -16,15 +17,17 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rewardkit._yaml import dump_yaml
-from rewardkit.errors import ConfigError, SpecError
+from rewardkit.errors import ConfigError, RewardKitError, SpecError
 from rewardkit.rubric import Rubric
+from rewardkit.trainers.checkpoints import flush
 
 __all__ = ["RunFolder"]
 
@@ -57,9 +60,14 @@ class RunFolder:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
+    @property
+    def failed(self) -> Path:
+        """Folder of steps that came to no finite number, each as a checkpoint from before it."""
+        return self.path / "failed"
+
     def begin(self, config: Mapping[str, Any], rubric: Rubric, **facts: Any) -> None:
         """Write what is known at the start."""
-        (self.path / "config.yaml").write_text(dump_yaml(dict(config)), encoding="utf-8")
+        self.write_config(config)
         try:
             rubric.save(self.path / "rubric.yaml")
         except SpecError as error:
@@ -90,6 +98,39 @@ class RunFolder:
                 f"the checkpoint"
             )
 
+    def check_data(self, digest: str, rows: int, *, new_data: bool) -> None:
+        """Note the data that the run goes on with. Raises ``ConfigError`` if they are not those it
+        had and nobody said that they may be others: the rest would be no repetition of it."""
+        known = self.manifest()
+        if known.get("data") == digest:
+            return
+        if not new_data:
+            raise ConfigError(
+                f"the data are not those that this run had ({known.get('rows')} rows then, {rows} "
+                f"now, or other ones): put them back, or go on with these by new_data=True "
+                f"(rewardkit train --resume {self.path} --data FILE)"
+            )
+        self.update(data=digest, rows=rows)
+
+    def changed_versions(self) -> list[str]:
+        """What else than the run itself has changed since it began, in words."""
+        before = self.manifest().get("versions", {})
+        pairs = [(name, before.get(name), _version(name)) for name in _PACKAGES]
+        changed = [f"{name} {then} -> {now}" for name, then, now in pairs if then != now]
+        if not changed:
+            return []
+        return [f"versions have changed ({', '.join(changed)}): the last digits may differ"]
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``, in one move."""
+        _replace(self.path / "config.yaml", dump_yaml(dict(config)))
+
+    def flush(self) -> None:
+        """What was logged, to the disk: a checkpoint must not outlive the lines before it."""
+        for name in ("metrics.jsonl", "rollouts"):
+            if (self.path / name).exists():
+                flush(self.path / name)
+
     def manifest(self) -> dict[str, Any]:
         """The facts in the manifest; none if there is none."""
         path = self.path / "manifest.json"
@@ -98,11 +139,8 @@ class RunFolder:
 
     def update(self, **facts: Any) -> None:
         """Change facts in the manifest."""
-        path = self.path / "manifest.json"
-        known = self.manifest()
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**known, **facts}, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        text = json.dumps({**self.manifest(), **facts}, indent=2) + "\n"
+        _replace(self.path / "manifest.json", text)
 
     def finish(self, status: str, **facts: Any) -> None:
         """Note how the run ended: ``"finished"``, ``"stopped"`` or ``"failed"``."""
@@ -111,16 +149,28 @@ class RunFolder:
     def log(self, step: int, kind: str, metrics: Mapping[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
         row = {"step": step, "kind": kind, **metrics}
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as out:
+        path = self.path / "metrics.jsonl"
+        with self._telling(path), path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row, default=str) + "\n")
 
     def write_rollouts(self, step: int, records: Iterable[Mapping[str, Any]]) -> None:
         """Write all completions of one generation."""
         path = self.path / "rollouts" / f"step_{step:08d}.jsonl"
-        with path.open("w", encoding="utf-8") as out:
+        with self._telling(path), path.open("w", encoding="utf-8") as out:
             for record in records:
                 # Judged text may hold lone surrogates, which UTF-8 has no bytes for; ASCII does.
                 out.write(json.dumps(record, default=repr) + "\n")
+
+    @contextmanager
+    def _telling(self, path: Path) -> Iterator[None]:
+        """Around writing a file: raises ``RewardKitError`` saying what to do where it fails."""
+        try:
+            yield
+        except OSError as error:
+            raise RewardKitError(
+                f"{path} cannot be written: {error}. Make room, then go on from the last "
+                f"checkpoint with: rewardkit train --resume {self.path}"
+            ) from error
 
     def lines(self) -> list[dict[str, Any]]:
         """What has been logged so far."""
@@ -133,13 +183,17 @@ class RunFolder:
         path = self.path / "metrics.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= step]
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(kept), encoding="utf-8")
-            temporary.replace(path)
+            _replace(path, "".join(line for line in lines if _step_of(line) <= step))
         for rollout in (self.path / "rollouts").glob("step_*.jsonl"):
             if int(rollout.stem.removeprefix("step_")) > step:
                 rollout.unlink()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is there, the old or the new, at every moment."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def _step_of(line: str) -> float:

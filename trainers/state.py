@@ -1,27 +1,31 @@
-"""Checkpoints: all that a run needs to go on, written so that a kill leaves the last good one."""
+"""What a run needs to go on as if it had never stopped, gathered and put back."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
-from dataclasses import dataclass
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from rewardkit.errors import ConfigError
+from rewardkit.trainers import checkpoints
+from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Rollouts
 
-__all__ = ["Progress", "latest", "restore", "save"]
+__all__ = ["Progress", "Run", "data_digest"]
 
-
+_FORMAT = 2
 _MAY_CHANGE = frozenset({
     "max_steps", "num_train_epochs", "save_steps", "save_total_limit", "eval_steps",
-    "logging_steps", "reward_timeout_s", "max_error_frac", "max_unscorable_frac",
-    "rollout_batch_size", "head_budget_mib",
+    "logging_steps", "reward_timeout_s", "reward_workers", "max_error_frac", "max_unscorable_frac",
+    "rollout_batch_size", "head_budget_mib", "preflight_prompts", "preflight_samples",
 })  # fmt: skip
 """Keys that may change when a run goes on: how long, how often, and what bears on no result."""
 
@@ -33,117 +37,157 @@ class Progress:
     Attributes:
         step: optimizer steps taken.
         generations: generations made.
+        prompts: prompts taken from the data.
+        data: digest of the rows; ``data_prompts`` and ``data_step`` are what ``prompts`` and
+            ``step`` were when the run began with them.
+        tokens: of all prompts and completions so far, as TRL counts them.
+        carried: what the algorithm carries from step to step (an adaptive coefficient, say); plain
+            numbers by name.
         rollouts: the generation that is being learned from, if one is.
     """
 
     step: int = 0
     generations: int = 0
+    prompts: int = 0
+    data: str = ""
+    data_prompts: int = 0
+    data_step: int = 0
+    tokens: int = 0
+    carried: dict[str, float] = field(default_factory=dict)
     rollouts: Rollouts | None = None
 
-
-def save(
-    folder: Path,
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    progress: Progress,
-    config: dict[str, Any],
-    keep: int | None,
-) -> Path:
-    """Write ``folder/step_N`` in one move, then prune all but the last ``keep`` checkpoints.
-
-    Everything is written to a hidden folder beside it first and renamed when complete, so a full
-    disk or a kill in between leaves no half checkpoint under a name that :func:`latest` finds.
-    """
-    final = folder / f"step_{progress.step:08d}"
-    if (final / "progress.json").is_file():
-        return final  # replacing it would leave a moment without any
-    for left in folder.glob(".step_*.tmp"):  # of a run that was killed while it saved
-        shutil.rmtree(left)
-    temporary = folder / f".{final.name}.tmp"
-    temporary.mkdir(parents=True)
-    policy.save(temporary)
-    trained = {n: p.detach().cpu() for n, p in policy.model.named_parameters() if p.requires_grad}
-    state = {
-        "parameters": trained,
-        "optimizer": optimizer.state_dict(),
-        "scheduler": scheduler.state_dict(),
-        "reference": policy.reference_state(),
-        "rollouts": None if progress.rollouts is None else progress.rollouts.state(),
-        "torch_rng": torch.get_rng_state(),
-        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-    torch.save(state, temporary / "trainer.pt")
-    facts = {"step": progress.step, "generations": progress.generations, "config": config}
-    (temporary / "progress.json").write_text(json.dumps(facts), encoding="utf-8")
-    for path in temporary.iterdir():
-        _flush(path)
-    temporary.rename(final)
-    _flush(folder)
-    for old in _all(folder)[: -keep if keep else None] if keep else []:
-        shutil.rmtree(old)
-    return final
+    def take_up(self, data: str) -> None:
+        """Go on with the rows of this digest: from their first one on, if they are new."""
+        if data != self.data:
+            self.data, self.data_prompts, self.data_step = data, self.prompts, self.step
 
 
-def latest(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a folder, or ``None``."""
-    found = _all(folder)
-    return found[-1] if found else None
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The parts of a run that a checkpoint holds."""
+
+    policy: Policy
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    config: GRPOConfig
+
+    def save(self, folder: Path, progress: Progress, keep: int | None = None) -> Path:
+        """Write ``folder/step_N``, see :func:`rewardkit.trainers.checkpoints.write`."""
+        return checkpoints.write(
+            folder, progress.step, lambda place: self._fill(place, progress), keep
+        )
+
+    def restore(self, path: Path) -> Progress:
+        """Put back what :meth:`save` wrote.
+
+        Raises:
+            ConfigError: if the checkpoint is of another model, or of another configuration in a key
+                that would make the rest of the run another one.
+        """
+        facts = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+        if facts.get("format") != _FORMAT:
+            raise ConfigError(
+                f"the checkpoint {path} was written by another version of rewardkit "
+                f"(format {facts.get('format')}, this one reads {_FORMAT}): go on with that "
+                f"version, or begin a new run with the checkpoint as its model"
+            )
+        _check_same(facts["identity"], self._identity(), path)
+        # weights_only: a checkpoint is data, and loading one must not be able to run code.
+        state = torch.load(path / "trainer.pt", map_location="cpu", weights_only=True)
+        self._put_back_weights(state["parameters"], path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.policy.load_reference_state(state["reference"])
+        _put_back_generators(state["generators"])
+        rollouts = None if state["rollouts"] is None else Rollouts.from_state(state["rollouts"])
+        return Progress(**facts["progress"], rollouts=rollouts)
+
+    def _fill(self, place: Path, progress: Progress) -> None:
+        """All files of a checkpoint."""
+        self.policy.save(place)
+        named = self.policy.model.named_parameters()
+        state = {
+            "parameters": {n: p.detach().cpu() for n, p in named if p.requires_grad},
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "reference": self.policy.reference_state(),
+            "rollouts": None if progress.rollouts is None else progress.rollouts.state(),
+            "generators": _generators(),
+        }
+        # Through a file of ours: written to by its path, a full disk is a RuntimeError about zip.
+        with (place / "trainer.pt").open("wb") as out:
+            torch.save(state, out)
+        plain = {k: getattr(progress, k) for k in Progress.__slots__ if k != "rollouts"}
+        facts = {"format": _FORMAT, "progress": plain, "identity": self._identity()}
+        (place / "progress.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    def _put_back_weights(self, saved: Mapping[str, torch.Tensor], path: Path) -> None:
+        parameters = {n: p for n, p in self.policy.model.named_parameters() if p.requires_grad}
+        if {n: p.shape for n, p in parameters.items()} != {n: v.shape for n, v in saved.items()}:
+            raise ConfigError(f"the checkpoint {path} is of another model or other adapters")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(saved[name])
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same when the run goes on, by names that a user knows."""
+        return {
+            **self.config.model_dump(mode="json"),
+            "dtype": str(self.policy.base.dtype).removeprefix("torch."),
+            **{f"lora.{key}": value for key, value in self.policy.adapter_facts().items()},
+            "weights that are not trained": _frozen_digest(self.policy),
+        }
 
 
-def restore(
-    path: Path,
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    config: dict[str, Any],
-) -> Progress:
-    """Put back what :func:`save` wrote.
-
-    Raises:
-        ConfigError: if the checkpoint is of another model, or of another configuration in a key
-            that would make the rest of the run another one.
-    """
-    facts = json.loads((path / "progress.json").read_text(encoding="utf-8"))
-    _check_config(facts["config"], config, path)
-    # weights_only: a checkpoint is data, and loading one must not be able to run code.
-    state = torch.load(path / "trainer.pt", map_location=policy.device, weights_only=True)
-    parameters = {n: p for n, p in policy.model.named_parameters() if p.requires_grad}
-    saved = {name: value.shape for name, value in state["parameters"].items()}
-    if {name: p.shape for name, p in parameters.items()} != saved:
-        raise ConfigError(f"the checkpoint {path} is of another model or other adapters")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state["parameters"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    policy.load_reference_state(state["reference"])
-    torch.set_rng_state(state["torch_rng"].cpu())
-    if state["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
-    rollouts = None if state["rollouts"] is None else Rollouts.from_state(state["rollouts"])
-    return Progress(facts["step"], facts["generations"], rollouts)
+def data_digest(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Sixteen hex digits that change with any row; what JSON cannot write counts by its type."""
+    digest = hashlib.sha256()
+    for row in rows:
+        text = json.dumps(row, sort_keys=True, default=lambda value: type(value).__qualname__)
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()[:16]
 
 
-def _check_config(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
-    keys = [k for k in {**before, **now} if k not in _MAY_CHANGE and before.get(k) != now.get(k)]
+def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    """A key that the checkpoint does not know yet had its default."""
+    defaults = {name: f.get_default() for name, f in GRPOConfig.model_fields.items()}
+    known = {**defaults, **before}
+    keys = [k for k in {**known, **now} if k not in _MAY_CHANGE and known.get(k) != now.get(k)]
     if keys:
-        changes = "\n".join(f"  {key}: {before.get(key)!r} -> {now.get(key)!r}" for key in keys)
+        changes = "\n".join(f"  {key}: {known.get(key)!r} -> {now.get(key)!r}" for key in keys)
         raise ConfigError(
             f"the configuration is not that of the checkpoint {path}:\n{changes}\nPut it back, or "
-            f"begin a new run from the checkpoint as its model"
+            f"begin a new run with the checkpoint as its model"
         )
 
 
-def _all(folder: Path) -> list[Path]:
-    found = [p for p in folder.glob("step_*") if (p / "progress.json").is_file()]
-    return sorted(found, key=lambda p: p.name)
+def _frozen_digest(policy: Policy) -> str | None:
+    """Of the weights that adapters stand on: a little of each, which tells other models apart."""
+    digest = hashlib.sha256()
+    found = False
+    for name, p in policy.model.named_parameters():
+        if not p.requires_grad:
+            found = True
+            some = p.detach().flatten()[:: max(1, p.numel() // 64)].float().cpu()
+            digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode() + some.numpy().tobytes())
+    return digest.hexdigest()[:16] if found else None
 
 
-def _flush(path: Path) -> None:
-    """To the disk, not only to the cache: a rename may outlive the bytes it names otherwise."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _generators() -> dict[str, Any]:
+    """Every generator that a reward, a model or a library may draw from."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _put_back_generators(state: Mapping[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -3,112 +3,70 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from rewardkit.errors import RewardKitError
+from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
-from rewardkit.trainers.head import token_logps
-from rewardkit.trainers.losses import Denominators, aggregate, clipped_surrogate, k3
+from rewardkit.trainers.head import head_loss
+from rewardkit.trainers.losses.entropy import entropy_threshold
+from rewardkit.trainers.losses.objective import PolicyObjective, Tokens
+from rewardkit.trainers.losses.ragged import Ragged
+from rewardkit.trainers.losses.weights import Denominators
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.step_metrics import StepMetrics
+from rewardkit.trainers.tokens import flat_states
 
-__all__ = ["Flat", "flat_logps", "note_logps", "optimizer_step"]
+__all__ = ["StepPlan", "accumulate", "optimizer_step"]
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
-    """All completion tokens of some completions, one after another.
+class StepPlan:
+    """What is fixed for a whole step before its first backward, however it is cut.
 
     Attributes:
-        logp: ``[M]``, with gradient unless made without.
-        entropy: ``[M]``.
-        rows: ``[M]``, which completion each token belongs to.
-        lengths: ``[N]``, tokens of each completion.
+        micro_batches: what is learned from; none of them is empty.
+        denominators: what losses are divided by.
+        coefficients: the weights of KL and entropy.
+        threshold: entropy from which on a token is learned from; ``None``: every one is.
     """
 
-    logp: torch.Tensor
-    entropy: torch.Tensor
-    rows: torch.Tensor
-    lengths: torch.Tensor
+    micro_batches: list[list[Completion]]
+    denominators: Denominators
+    coefficients: Coefficients
+    threshold: float | None
 
-
-def flat_logps(policy: Policy, items: Sequence[Completion], config: GRPOConfig) -> Flat:
-    """Log-probabilities of every completion token under the policy.
-
-    Sequences are padded on the right, where a causal model cannot see it; only the states that
-    predict a completion token reach the head.
-    """
-    device = policy.device
-    sequences = [c.prompt_ids + c.ids for c in items]
-    width = max(map(len, sequences))
-    ids = torch.full((len(items), width), policy.tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for i, sequence in enumerate(sequences):
-        ids[i, : len(sequence)] = torch.tensor(sequence)
-        mask[i, : len(sequence)] = 1
-    lengths = torch.tensor([len(c.ids) for c in items])
-    rows = torch.repeat_interleave(torch.arange(len(items)), lengths)
-    predicts = torch.cat(
-        [torch.arange(len(c.prompt_ids) - 1, len(c.prompt_ids) + len(c.ids) - 1) for c in items]
-    )
-    targets = ids[rows, predicts + 1]
-    with policy.autocast(config.bf16):
-        states = policy.hidden(ids.to(device), mask.to(device))
-        logp, entropy = token_logps(
-            policy.head,
-            states[rows.to(device), predicts.to(device)],
-            targets.to(device),
-            temperature=config.temperature,
-            budget_mib=config.head_budget_mib,
+    @classmethod
+    def of(
+        cls,
+        micro_batches: Sequence[Sequence[Completion]],
+        config: GRPOConfig,
+        coefficients: Coefficients,
+    ) -> StepPlan | None:
+        """The plan for these; ``None`` if nothing in them is learned from."""
+        kept = [
+            [c for c in batch if c.learned_from(config.mask_truncated_completions)]
+            for batch in micro_batches
+        ]
+        kept = [batch for batch in kept if batch]
+        items = [c for batch in kept for c in batch]
+        if not items:
+            return None
+        tokens = sum(len(c.ids) for c in items)
+        threshold, acted_on = None, tokens
+        if config.top_entropy_quantile < 1:
+            entropies = _entropies(items)
+            threshold = entropy_threshold(entropies, config.top_entropy_quantile)
+            acted_on = int((entropies >= threshold).sum())
+        denominators = Denominators(
+            len(items), tokens, config.max_completion_length, len(kept), acted_on
         )
-    return Flat(logp, entropy, rows.to(device), lengths.to(device))
-
-
-@torch.no_grad()
-def note_logps(
-    policy: Policy, items: Sequence[Completion], config: GRPOConfig, *, which: str
-) -> None:
-    """Note on each completion its log-probabilities now: ``which`` is ``"old"`` or ``"ref"``."""
-    size = config.per_device_train_batch_size
-    for start in range(0, len(items), size):
-        part = items[start : start + size]
-        flat = flat_logps(policy, part, config)
-        for item, logp in zip(part, flat.logp.split(flat.lengths.tolist()), strict=True):
-            if which == "old":
-                item.old_logps = logp.cpu()
-            else:
-                item.ref_logps = logp.cpu()
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Token sums of a step, for its metrics."""
-
-    tokens: int = 0
-    totals: dict[str, float] = field(default_factory=dict)
-    extremes: dict[str, float] = field(default_factory=dict)
-
-    def add(self, **values: torch.Tensor) -> None:
-        for name, value in values.items():
-            self.totals[name] = self.totals.get(name, 0.0) + float(value.detach().sum())
-
-    def add_clipped(self, low: torch.Tensor, high: torch.Tensor, flat: Flat) -> None:
-        """Shares of clipped tokens: over all tokens, and the extremes over completions."""
-        self.add(**{"clip_ratio/low_mean": low, "clip_ratio/high_mean": high})
-        self.add(**{"clip_ratio/region_mean": low | high})
-        for name, clipped, extreme in (("low_min", low, min), ("high_max", high, max)):
-            counts = torch.zeros(len(flat.lengths), device=low.device)
-            shares = counts.index_add_(0, flat.rows, clipped.float()) / flat.lengths
-            known = [self.extremes[name]] if name in self.extremes else []
-            self.extremes[name] = extreme([*known, *shares.tolist()])
-
-    def means(self) -> dict[str, float]:
-        found = {name: total / max(self.tokens, 1) for name, total in self.totals.items()}
-        return found | {f"clip_ratio/{name}": value for name, value in self.extremes.items()}
+        return cls(kept, denominators, coefficients, threshold)
 
 
 def optimizer_step(
@@ -117,81 +75,120 @@ def optimizer_step(
     scheduler: Any,
     micro_batches: Sequence[Sequence[Completion]],
     config: GRPOConfig,
+    carried: MutableMapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Learn from the completions that have a score; returns metrics under TRL's names.
 
-    Denominators are counted over the whole step first. If nothing in it has a score, the weights
-    and the learning rate are left as they are: a step of the optimizer's momentum alone would be
-    learning from nothing.
+    If nothing in them has a score, the weights and the learning rate are left as they are: a step
+    of the optimizer's momentum alone would be learning from nothing.
+
+    Args:
+        policy: learns.
+        optimizer: of its trainable parameters.
+        scheduler: of the learning rate.
+        micro_batches: the completions, as many at a time as memory allows.
+        config: of the run.
+        carried: what the run carries from step to step; adapted coefficients are noted in it.
 
     Raises:
-        RewardKitError: if the loss or the gradient is not finite.
+        RewardKitError: if the loss or the gradient is not finite; nothing has changed then.
     """
-    learned = [
-        [c for c in batch if c.learned_from(config.mask_truncated_completions)]
-        for batch in micro_batches
-    ]
-    learned = [batch for batch in learned if batch]
-    flat_items = [c for batch in learned for c in batch]
-    if not flat_items:
+    carried = {} if carried is None else carried
+    plan = StepPlan.of(micro_batches, config, Coefficients.of(config, carried))
+    if plan is None:
         return {"loss": None, "grad_norm": None, "skipped": 1}
-    denominators = Denominators(
-        len(flat_items), sum(len(c.ids) for c in flat_items), config.max_completion_length
-    )
-    sums, loss_value = _Sums(), 0.0
-    for batch in learned:
-        loss = _micro_loss(policy, batch, denominators, config, sums)
-        if config.loss_type == "bnpo":
-            loss = loss / len(learned)
-        loss.backward()
-        loss_value += float(loss.detach())
+    metrics = StepMetrics(config)
+    loss = sum(accumulate(policy, part, plan, config, metrics) for part in plan.micro_batches)
     norm = float(torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm))
-    if not (math.isfinite(loss_value) and math.isfinite(norm)):
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        optimizer.zero_grad(set_to_none=True)
         raise RewardKitError(
-            f"loss {loss_value} or gradient norm {norm} is not finite; this step changed no "
+            f"loss {loss} or gradient norm {norm} is not finite; this step changed no "
             f"weight. Lower the learning rate, or look for NaN in the model"
         )
     rate = scheduler.get_last_lr()[0]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     scheduler.step()
-    return {"loss": loss_value, "grad_norm": norm, "learning_rate": rate, **sums.means()}
+    found = metrics.means(plan.coefficients)
+    plan.coefficients.carry(
+        config, carried, kl=found.get("kl"), entropy=metrics.entropy_where_it_acts
+    )
+    return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **found}
 
 
-def _micro_loss(
+def accumulate(
     policy: Policy,
     batch: Sequence[Completion],
-    denominators: Denominators,
+    plan: StepPlan,
     config: GRPOConfig,
-    sums: _Sums,
-) -> torch.Tensor:
-    """The micro-batch's share of the step's loss, with gradient."""
-    flat = flat_logps(policy, batch, config)
-    device, dtype = flat.logp.device, flat.logp.dtype
-    advantage = torch.tensor([c.advantage for c in batch], dtype=dtype, device=device)[flat.rows]
-    old = _noted([c.old_logps for c in batch], flat.logp)
-    per_token, ratio = clipped_surrogate(flat.logp, old, advantage, config.clip, config.delta)
-    low = (ratio < 1 - config.clip[0]) & (advantage < 0)
-    high = (ratio > 1 + config.clip[1]) & (advantage > 0)
-    sums.tokens += flat.logp.numel()
-    if config.beta:
-        kl = k3(flat.logp, _noted([c.ref_logps for c in batch], flat.logp, needed="reference"))
-        if config.use_bias_correction_kl:
-            kl = kl * ratio
-        per_token = per_token + config.beta * kl
-        sums.add(kl=kl)
-    sums.add(entropy=flat.entropy)
-    sums.add_clipped(low, high, flat)
-    return aggregate(per_token, flat.rows, flat.lengths, config.loss_type, denominators)
+    metrics: StepMetrics,
+) -> float:
+    """Add a micro-batch's share to the gradients; returns its share in the loss."""
+    with policy.autocast(config.bf16):
+        states = flat_states(policy, batch)
+        tokens = _tokens(batch, states.ragged, plan, config, _precision(states.hidden))
+        objective = PolicyObjective(
+            tokens,
+            config,
+            plan.denominators,
+            beta=plan.coefficients.beta,
+            entropy_coef=plan.coefficients.applied,
+        )
+        result = head_loss(
+            policy.head,
+            states.hidden,
+            states.targets,
+            objective,
+            temperature=config.temperature,
+            budget_mib=config.head_budget_mib,
+        )
+    result.loss.backward()
+    metrics.add(objective, result.logp, result.entropy)
+    return float(result.loss.detach())
 
 
-def _noted(
-    noted: Sequence[torch.Tensor | None], now: torch.Tensor, needed: str = ""
-) -> torch.Tensor:
-    """What was noted at the rollout; the values of now where the policy has not moved since."""
-    known = [value for value in noted if value is not None]
-    if len(known) < len(noted):
-        if needed:
-            raise RewardKitError(f"these completions carry no {needed} log-probabilities")
-        return now.detach()
-    return torch.cat(known).to(device=now.device, dtype=now.dtype)
+def _tokens(
+    batch: Sequence[Completion],
+    ragged: Ragged,
+    plan: StepPlan,
+    config: GRPOConfig,
+    dtype: torch.dtype,
+) -> Tokens:
+    """What the rollout noted of a micro-batch, as flat tensors."""
+    device = ragged.rows.device
+
+    def flat(noted: Sequence[torch.Tensor | None], what: str) -> torch.Tensor:
+        known = [value for value in noted if value is not None]
+        if len(known) < len(noted):
+            raise RewardKitError(f"these completions carry no {what}")
+        return torch.cat(known).to(device=device, dtype=dtype)
+
+    advantage = torch.tensor([c.advantage for c in batch], dtype=dtype, device=device)
+    old = [c.old_logps for c in batch]
+    ref = [c.ref_logps for c in batch]
+    sampling = [torch.tensor(c.sampling_logps) if c.sampling_logps else None for c in batch]
+    corrects = config.vllm_importance_sampling_correction
+    masks = config.off_policy_mask_threshold is not None and None not in sampling
+    chosen = None
+    if plan.threshold is not None:
+        chosen = (_entropies(batch) >= plan.threshold).to(device=device, dtype=dtype)
+    return Tokens(
+        ragged,
+        ragged.spread(advantage),
+        old=None if all(o is None for o in old) else flat(old, "log-probabilities of the rollout"),
+        ref=flat(ref, "log-probabilities of the reference") if config.beta else None,
+        sampling=flat(sampling, "log-probabilities of sampling") if corrects or masks else None,
+        chosen=chosen,
+    )
+
+
+def _precision(hidden: torch.Tensor) -> torch.dtype:
+    return torch.promote_types(hidden.dtype, torch.float32)
+
+
+def _entropies(items: Sequence[Completion]) -> torch.Tensor:
+    known = [c.entropies for c in items if c.entropies is not None]
+    if len(known) < len(items):
+        raise RewardKitError("top_entropy_quantile needs the entropies of the rollout's tokens")
+    return torch.cat(known)

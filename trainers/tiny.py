@@ -13,7 +13,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from rewardkit.trainers.model import quiet
+from rewardkit.trainers.loading import quiet
 
 __all__ = ["CHARACTERS", "TAGS", "make_tiny_model", "make_tokenizer"]
 

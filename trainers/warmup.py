@@ -21,7 +21,7 @@ from rewardkit.trainers.config import GRPOConfig, Scheduler
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.batch import Completion
-from rewardkit.trainers.step import flat_logps
+from rewardkit.trainers.tokens import flat_logps
 
 __all__ = ["WarmupConfig", "warm_up"]
 
@@ -72,7 +72,7 @@ def warm_up(
     policy.model.train()
     for step in range(1, config.max_steps + 1):
         batch = [draw.choice(examples) for _ in range(config.per_device_train_batch_size)]
-        loss = -flat_logps(policy, batch, plain).logp.mean()
+        loss = -flat_logps(policy, batch, plain, entropy=False).logp.mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm)

@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--backend", choices=("builtin", "trl"), help="who trains")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run folder")
+    parser.add_argument(
+        "--checkpoint", type=int, metavar="STEP", help="with --resume: go back to this step"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="other rows, also to go on with in a run"
+    )
+    parser.add_argument("--max-steps", type=int, metavar="N", help="optimizer steps to end at")
     parser.add_argument("--output-dir", type=Path, help="the new run's folder")
     parser.add_argument(
         "--allow-code", action="store_true", help="let the rubric name functions in Python files"
@@ -40,12 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"there is no file {arguments.config} (looked in {Path.cwd()})")
     if arguments.resume is not None and not arguments.resume.is_dir():
         raise ConfigError(f"there is no run folder {arguments.resume} (looked in {Path.cwd()})")
+    if arguments.data is not None and not arguments.data.exists():
+        raise ConfigError(f"there is no file {arguments.data} (looked in {Path.cwd()})")
     code: int = _trainer().train_command(
         config_path=arguments.config,
         backend=arguments.backend,
         resume=arguments.resume,
         output_dir=arguments.output_dir,
         allow_code=arguments.allow_code,
+        checkpoint=arguments.checkpoint,
+        data=arguments.data,
+        max_steps=arguments.max_steps,
     )
     return code
 

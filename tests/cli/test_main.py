@@ -29,7 +29,7 @@ def test_starting_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stderr.strip() == "[]"
-    for command in ("check-data", "score", "test", "train", "report", "version"):
+    for command in ("check-data", "score", "test", "train", "export", "report", "version"):
         assert command in done.stdout
 
 
@@ -145,7 +145,7 @@ class TestTrain:
 
         monkeypatch.setitem(sys.modules, "rewardkit.trainers.run", Trainer)
         (folder / "config.yaml").write_text("{}")
-        options = ("--backend", "trl", "--output-dir", "out", "--allow-code")
+        options = ("--backend", "trl", "--output-dir", "out", "--allow-code", "--max-steps", "9")
         assert cli("train", "config.yaml", *options).code == 7
         assert given == {
             "config_path": Path("config.yaml"),
@@ -153,6 +153,9 @@ class TestTrain:
             "resume": None,
             "output_dir": Path("out"),
             "allow_code": True,
+            "checkpoint": None,
+            "data": None,
+            "max_steps": 9,
         }
 
     def test_without_the_packages_the_message_is_the_command_that_mends_it(

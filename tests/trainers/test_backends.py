@@ -81,13 +81,20 @@ def test_both_backends_log_the_same_names_to_the_same_folder(
         manifest = json.loads((folder / "manifest.json").read_text())
         assert (manifest["backend"], manifest["status"]) == (backend, "finished")
         assert manifest["fingerprint"] == rubric().fingerprint
-        # Counts by reason are only there when something is unscorable; times are each one's own.
+        # Counts by reason are only there when something is unscorable; times are each one's own;
+        # notes say in words what the built-in trainer sees go wrong.
         names[backend] = {
             name
             for row in metrics(folder, "train") + metrics(folder, "eval")
             for name in row
             if not name.startswith(
-                ("time/", "unscorable/", "eval/greedy/unscorable/", "eval/sampled/unscorable/")
+                (
+                    "time/",
+                    "notes",
+                    "unscorable/",
+                    "eval/greedy/unscorable/",
+                    "eval/sampled/unscorable/",
+                )
             )
         }
         written = list((folder / "rollouts").iterdir())
@@ -158,7 +165,20 @@ def test_both_backends_train_adapters(tiny_model: Path, tmp_path: Path) -> None:
 def test_a_key_that_trl_cannot_carry_is_an_error_with_the_reason(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    for change in ({"ref_refresh_every": 5}, {"rollout_batch_size": 2}, {"head_budget_mib": 8.0}):
+    changes: list[dict[str, Any]] = [
+        {"ref_refresh_every": 5},
+        {"rollout_batch_size": 2},
+        {"head_budget_mib": 8.0},
+        {"kl_estimator": "k2"},
+        {"kl_placement": "reward"},
+        {"kl_target": 0.1},
+        {"advantage_estimator": "rloo", "scale_rewards": "none"},
+        {"multi_objective_aggregation": "normalize_then_sum"},
+        {"soft_punish_cache": 2},
+        {"vllm_importance_sampling_correction": True},
+        {"loss_type": "rloo"},
+    ]
+    for change in changes:
         with pytest.raises(ConfigError, match=f"cannot carry {next(iter(change))}"):
             make_trainer(tiny_model, rubric(), ROWS, config(**change), backend="trl", quiet=True)
     with pytest.raises(ConfigError, match="unknown backend 'verl'"):
@@ -183,6 +203,7 @@ def test_every_key_of_ours_is_carried_to_trl_or_refused_or_known_to_be_ours() ->
     ours_alone = {
         "steps_per_generation", "save_steps", "eval_steps", "logging_steps",  # translated
         "reward_timeout_s", "max_error_frac", "max_unscorable_frac",  # done by the reward
+        "preflight_prompts", "preflight_samples",  # done before TRL begins
     }  # fmt: skip
     assert set(GRPOConfig.model_fields) == {*_SAME_NAME, *_NOT_CARRIED, *ours_alone}
 

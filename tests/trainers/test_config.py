@@ -70,7 +70,10 @@ def test_keys_that_trl_has_are_spelled_as_in_trl() -> None:
     theirs = set(inspect.signature(trl.GRPOConfig).parameters)
     ours = set(GRPOConfig.model_fields)
     own = {"rollout_batch_size", "ref_refresh_every", "head_budget_mib", "reward_timeout_s",
-           "max_error_frac", "max_unscorable_frac", "gradient_checkpointing"}  # fmt: skip
+           "max_error_frac", "max_unscorable_frac", "gradient_checkpointing", "reward_workers",
+           "dynamic_sampling", "max_resample_times", "preflight_prompts", "preflight_samples",
+           "reference", "kl_estimator", "kl_placement", "kl_target", "kl_gain",
+           "advantage_estimator", "soft_punish_cache", "soft_punish_penalty"}  # fmt: skip
     assert ours - theirs <= own
 
 
@@ -91,7 +94,7 @@ def test_rows_that_cannot_be_learned_from_are_refused(
 
 
 def test_a_chat_without_a_template_says_what_to_do(tiny_model: Path) -> None:
-    from rewardkit.trainers.model import load_tokenizer
+    from rewardkit.trainers.loading import load_tokenizer
     from rewardkit.trainers.prompts import encode_prompt
 
     tokenizer = load_tokenizer(str(tiny_model))
@@ -132,6 +135,77 @@ def test_arguments_that_would_have_no_effect_are_refused(tiny_model: Path) -> No
         GRPOTrainer(policy, rubric, rows, GRPOConfig(**small), lora=LoraSettings(), quiet=True)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="keep_reference=True"):
         GRPOTrainer(policy, rubric, rows, GRPOConfig(**small, beta=0.1), quiet=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss_type": "cispo"}, "cispo needs epsilon_high"),
+        ({"loss_type": "cispo", "epsilon_high": 5.0, "delta": 2.0}, "delta has no effect"),
+        ({"loss_type": "vespo", "delta": 2.0}, "delta has no effect"),
+        ({"loss_type": "rloo", "importance_sampling_level": "sequence"}, "ratios of its own"),
+        ({"sapo_temperature_pos": 2.0}, "sapo_temperature_pos has no effect without"),
+        ({"vespo_k_neg": 2.0, "loss_type": "sapo"}, "vespo_k_neg has no effect without"),
+        ({"kl_estimator": "k2"}, "kl_estimator has no effect where beta = 0"),
+        ({"kl_target": 0.1}, "kl_target has no effect where beta = 0"),
+        ({"use_bias_correction_kl": True}, "use_bias_correction_kl has no effect"),
+        ({"beta": 0.1, "kl_gain": 0.5}, "kl_gain has no effect without kl_target"),
+        ({"beta": 0.1, "kl_estimator": "k1"}, "gradient of mean zero.*kl_placement='reward'"),
+        (
+            {"beta": 0.1, "kl_placement": "reward", "use_bias_correction_kl": True},
+            "for a KL in the loss",
+        ),
+        ({"advantage_estimator": "rloo"}, "set scale_rewards='none'"),
+        (
+            {"multi_objective_aggregation": "normalize_then_sum", "scale_rewards": "batch"},
+            "a normalisation of its own",
+        ),
+        (
+            {"multi_objective_aggregation": "normalize_then_sum", "soft_punish_cache": 4},
+            "are none of them",
+        ),
+        ({"soft_punish_cache": 600}, "must not be more than max_completion_length = 512"),
+        ({"soft_punish_penalty": 2.0}, "no effect without soft_punish_cache"),
+        ({"entropy_target": 1.0}, "no effect without use_adaptive_entropy"),
+        (
+            {"use_adaptive_entropy": True, "entropy_coef_min": 1.0, "entropy_coef_max": 0.5},
+            "entropy_coef_min must not be more",
+        ),
+        ({"top_entropy_quantile": 1.5}, "top_entropy_quantile"),
+        (
+            {"vllm_importance_sampling_mode": "token_mask"},
+            "no effect without vllm_importance_sampling_correction",
+        ),
+        (
+            {
+                "vllm_importance_sampling_correction": True,
+                "vllm_importance_sampling_clip_min": 4.0,
+            },
+            "clip_min = 4 must be less than",
+        ),
+        (
+            {
+                "vllm_importance_sampling_correction": True,
+                "vllm_importance_sampling_clip_max": None,
+            },
+            "needs a bound",
+        ),
+        (
+            {"vllm_importance_sampling_correction": True, "loss_type": "vespo"},
+            "token_truncate or token_mask",
+        ),
+    ],
+    ids=lambda x: "+".join(x) if isinstance(x, dict) else "",
+)
+def test_an_objective_that_cannot_be_meant_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        GRPOConfig(**change)
+
+
+def test_a_configuration_that_spells_its_defaults_out_is_the_same() -> None:
+    assert GRPOConfig(**GRPOConfig().model_dump()) == GRPOConfig()
+    for value, meant in ((True, "group"), (False, "none")):  # TRL takes both
+        assert GRPOConfig(scale_rewards=value).scale_rewards == meant  # type: ignore[arg-type]
 
 
 def test_full_weights_in_bfloat16_are_warned_of(tiny_model: Path) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from rewardkit import ConfigError
 from rewardkit.trainers import GRPOConfig, LoraSettings, Policy
 from rewardkit.trainers.rollout.batch import Completion
-from rewardkit.trainers.step import flat_logps
+from rewardkit.trainers.tokens import flat_logps
 
 PLAIN = GRPOConfig(beta=0.1, gradient_checkpointing=False)
 LORA = LoraSettings(r=4, lora_alpha=8)
@@ -121,7 +121,7 @@ def test_real_architectures_give_their_own_log_probabilities(
     tiny_model: Path, tmp_path: Path, kind: str, changes: dict[str, Any]
 ) -> None:
     """Each is made small, saved and loaded; the head is checked against the model's own logits."""
-    from rewardkit.trainers.model import load_tokenizer
+    from rewardkit.trainers.loading import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_model))
     sizes = {
@@ -156,7 +156,7 @@ def test_a_head_that_is_not_understood_is_refused_rather_than_trained_wrong(
             out.logits = out.logits * torch.linspace(0.1, 3, out.logits.shape[-1])
             return out
 
-    from rewardkit.trainers.model import load_tokenizer
+    from rewardkit.trainers.loading import load_tokenizer
 
     with torch.no_grad():
         for p in model.parameters():
@@ -172,12 +172,37 @@ def test_a_model_folder_that_is_not_there_is_said_before_any_hub_is_asked(source
         Policy.load(source)
 
 
-def test_a_folder_that_holds_only_an_adapter_is_named_as_such(
+def test_an_adapter_is_trained_on_with_its_past_as_the_reference(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    Policy.load(str(tiny_model), lora=LORA).save(tmp_path)
-    with pytest.raises(ConfigError, match="holds an adapter"):
-        Policy.load(str(tmp_path))
+    first = Policy.load(str(tiny_model), lora=LORA, config=PLAIN)
+    base = logps(first)
+    shake(first)
+    first.save(tmp_path / "adapter")
+    again = Policy.load(str(tmp_path / "adapter"), config=PLAIN)
+    assert torch.equal(logps(again), logps(first))
+    assert len(again.trainable()) == len(first.trainable()) > 0
+    shake(again)
+    with again.as_reference():
+        assert torch.equal(logps(again), logps(first))
+    off = Policy.load(
+        str(tmp_path / "adapter"), config=PLAIN.model_copy(update={"reference": "base"})
+    )
+    with off.as_reference():
+        assert torch.equal(logps(off), base)
+
+
+def test_settings_that_an_adapter_does_not_have_and_a_lost_base_are_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    Policy.load(str(tiny_model), lora=LORA, config=PLAIN).save(tmp_path / "adapter")
+    Policy.load(str(tmp_path / "adapter"), lora=LORA, config=PLAIN)
+    with pytest.raises(ConfigError, match="settings of its own .*lora_alpha: 8, not 16"):
+        Policy.load(str(tmp_path / "adapter"), lora=LoraSettings(r=4, lora_alpha=16))
+    facts = tmp_path / "adapter" / "adapter_config.json"
+    facts.write_text(facts.read_text().replace(str(tiny_model), "/gone/away"))
+    with pytest.raises(ConfigError, match="stands on the model '/gone/away', which is not there"):
+        Policy.load(str(tmp_path / "adapter"))
 
 
 def test_checkpointing_and_dropout_change_no_gradient(tiny_model: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from rewardkit import ConfigError, Rubric
-from rewardkit.trainers import GRPOConfig, GRPOTrainer, LoraSettings
-from rewardkit.trainers import state as checkpoints
+from rewardkit.trainers import GRPOConfig, GRPOTrainer, LoraSettings, checkpoints
 
 ROWS = [{"prompt": f"{i}+{i}="} for i in range(7)]
 
@@ -44,8 +43,9 @@ class Killed(BaseException):
 
 def trainer(model: Path, folder: Path, resume: bool = False, **options: Any) -> GRPOTrainer:
     config = GRPOConfig(**{**CONFIG, **options.pop("config", {})})
+    rubric, rows = options.pop("rubric", Rubric(digits)), options.pop("rows", ROWS)
     return GRPOTrainer(
-        model, Rubric(digits), ROWS, config, output_dir=folder, resume=resume, quiet=True, **options
+        model, rubric, rows, config, output_dir=folder, resume=resume, quiet=True, **options
     )
 
 
@@ -147,31 +147,41 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tiny_model: Path, tmp_pat
 
 def test_a_checkpoint_of_another_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     trainer(tiny_model, tmp_path / "run")._step()
-    with pytest.raises(ConfigError, match="another model or other adapters"):
+    with pytest.raises(ConfigError, match=r"lora\.r: None -> 2"):
         trainer(tiny_model, tmp_path / "run", resume=True, lora=LoraSettings(r=2))
+    from rewardkit.trainers import make_tiny_model
+
+    other = make_tiny_model(tmp_path / "other", hidden_size=16, layers=1, heads=2)
+    with pytest.raises(ConfigError, match="another model or other adapters"):
+        trainer(other, tmp_path / "run", resume=True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_stops_after_the_step_with_a_checkpoint_and_twice_at_once(
-    tiny_model: Path, tmp_path: Path, times: int
+    tiny_model: Path,
+    tmp_path: Path,
+    times: int,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls = 0
-
-    def interrupting(completion: str) -> float:
-        nonlocal calls
-        calls += 1
-        if calls == 20:  # in the second generation, at step 3 of 8
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-        return digits(completion)
-
-    folder, before = tmp_path / "run", signal.getsignal(signal.SIGINT)
-    config = {"save_steps": 0, "reward_timeout_s": None, "num_iterations": 1}
+    folder, before = tmp_path / "run", signal.getsignal(number)
+    config = {"save_steps": 0, "num_iterations": 1}
     run = trainer(tiny_model, folder, config=config)
-    run.rubric = Rubric(p=interrupting)
-    with pytest.raises(KeyboardInterrupt):
+    plain = run.collector.collect
+
+    def interrupted(generation: int, *rest: Any) -> Any:
+        if generation == 1:  # the second, at step 3 of 8
+            for _ in range(times):
+                signal.raise_signal(number)
+        return plain(generation, *rest)
+
+    monkeypatch.setattr(run.collector, "collect", interrupted)
+    expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+    with pytest.raises(expected) as stopped:
         run.train()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert getattr(stopped.value, "code", 143) == 143
+    assert signal.getsignal(number) is before
     assert json.loads((folder / "manifest.json").read_text())["status"] == "stopped"
     found = checkpoints.latest(folder / "checkpoints")
     if times == 2:
@@ -244,8 +254,11 @@ def test_a_changed_configuration_is_refused_with_what_changed(
 
 def test_adapters_of_another_rank_are_refused(tiny_model: Path, tmp_path: Path) -> None:
     trainer(tiny_model, tmp_path / "run", lora=LoraSettings(r=1))._step()
-    with pytest.raises(ConfigError, match="another model or other adapters"):
+    with pytest.raises(ConfigError, match=r"lora\.r: 1 -> 4"):
         trainer(tiny_model, tmp_path / "run", resume=True, lora=LoraSettings(r=4))
+    settings = LoraSettings(r=1, lora_alpha=64)  # of the same shapes
+    with pytest.raises(ConfigError, match=r"lora\.lora_alpha: 32 -> 64"):
+        trainer(tiny_model, tmp_path / "run", resume=True, lora=settings)
 
 
 def test_saving_the_same_step_again_never_leaves_a_moment_without_a_checkpoint(

@@ -14,7 +14,7 @@ from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.rollout.generate import Request, generate
 from rewardkit.trainers.rollout.sampler import KeyedSampler, keyed_uniform, row_keys
-from rewardkit.trainers.step import flat_logps
+from rewardkit.trainers.tokens import flat_logps
 
 
 def policy(tiny_model: Path) -> Policy:

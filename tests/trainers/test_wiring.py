@@ -261,7 +261,7 @@ def test_dropout_is_off_unless_it_is_asked_for(tiny_model: Path) -> None:
     model.config.attention_dropout = 0.5
     folder = tiny_model.parent / "with-dropout"
     model.save_pretrained(folder)
-    from rewardkit.trainers.model import load_tokenizer
+    from rewardkit.trainers.loading import load_tokenizer
 
     load_tokenizer(str(tiny_model)).save_pretrained(folder)
     for off in (True, False):
@@ -290,12 +290,12 @@ def test_evaluation_is_cut_into_batches_no_larger_than_a_generation(
     run = trainer(tiny_model, max_steps=1)
     run.eval_rows = [*ROWS, *ROWS, *ROWS]
     sizes = []
-    plain = run.policy.base.generate
+    plain = run.policy.advance
 
-    def counted(**arguments: Any) -> Any:
-        sizes.append(len(arguments["input_ids"]))
-        return plain(**arguments)
+    def counted(input_ids: torch.Tensor, *rest: Any) -> torch.Tensor:
+        sizes.append(len(input_ids))
+        return plain(input_ids, *rest)
 
-    monkeypatch.setattr(run.policy.base, "generate", counted)
+    monkeypatch.setattr(run.policy, "advance", counted)
     run.train()
     assert max(sizes) == run.config.generation_batch_size == 8

@@ -15,17 +15,24 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOTrainer as Inner
 
+from rewardkit.errors import ConfigError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import Score
 from rewardkit.trainers.backends.trl_config import to_trl_config
+from rewardkit.trainers.checkpoints import set_aside
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.evaluate import evaluate
-from rewardkit.trainers.model import Policy, load_model, load_tokenizer, lora_config, quiet
+from rewardkit.trainers.loading import load_model, load_tokenizer, lora_config, quiet
+from rewardkit.trainers.model import Policy
+from rewardkit.trainers.notes import Teller
+from rewardkit.trainers.preflight import preflight
 from rewardkit.trainers.progress import Display
 from rewardkit.trainers.prompts import check_data
 from rewardkit.trainers.result import TrainResult
+from rewardkit.trainers.resume import check_options
 from rewardkit.trainers.runfolder import RunFolder
+from rewardkit.trainers.state import data_digest
 from rewardkit.trl import RubricReward
 
 __all__ = ["TRLTrainer"]
@@ -45,7 +52,7 @@ class TRLTrainer:
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | Policy,
         rubric: Rubric,
         train_data: Sequence[Mapping[str, Any]],
         config: GRPOConfig | None = None,
@@ -55,19 +62,24 @@ class TRLTrainer:
         dtype: Dtype = "float32",
         output_dir: str | Path | None = None,
         resume: bool = False,
+        checkpoint: int | None = None,
+        new_data: bool = False,
         quiet: bool = False,
         describe: Mapping[str, Any] | None = None,
     ) -> None:
+        check_options(resume, checkpoint, new_data)
         self.config = config = config or GRPOConfig()
         self.rubric, self.eval_rows = rubric, list(eval_data or ())
-        rows = list(train_data)
+        self.rows = rows = list(train_data)
         check_data(rubric, rows, self.eval_rows)
         self._scratch = tempfile.TemporaryDirectory() if output_dir is None else None
         where = Path(self._scratch.name if self._scratch else str(output_dir)) / "checkpoints"
         settings = to_trl_config(config, where)
+        settings.ignore_data_skip = new_data  # what it would skip are rows of the data before
         self.history: list[dict[str, Any]] = []
         self.display = Display(list(rubric.parts), quiet=quiet)
-        self._resume = resume
+        self._teller = Teller(self.display.warn)
+        self._resume: str | None = None
         self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
         self.reward = RubricReward(
             rubric,
@@ -77,9 +89,7 @@ class TRLTrainer:
             self._rollouts,
             num_generations=config.num_generations,
         )
-        self.tokenizer = load_tokenizer(str(model))
-        torch.manual_seed(config.seed)
-        loaded = load_model(str(model), dtype)
+        loaded, self.tokenizer = _loaded(model, dtype, lora, config)
         with _hushed():
             self.inner: Any = Inner(
                 model=loaded,
@@ -92,16 +102,22 @@ class TRLTrainer:
             )
         self.inner.remove_callback(PrinterCallback)  # the display says it, part by part
         if self.folder is not None:
-            self._open_folder(self.folder, describe, str(model), len(rows))
+            known = {"data": data_digest(rows), "rows": len(rows), "model": str(model)}
+            if resume:
+                self._go_on(self.folder, describe, known, checkpoint, new_data=new_data)
+            else:
+                own = {"grpo": config.model_dump(mode="json")}
+                facts = {**known, "eval_rows": len(self.eval_rows)}
+                self.folder.begin(describe or own, rubric, backend="trl", **facts)
 
     def train(self) -> TrainResult:
         """Run to the end (or go on from the newest checkpoint); returns what came of it."""
         status = "failed"
         try:
-            if not self._resume:
-                self._evaluate(0)
+            if self._resume is None:
+                self._look_before()
             with _hushed():
-                self.inner.train(resume_from_checkpoint=self._resume or None)
+                self.inner.train(resume_from_checkpoint=self._resume)
             step = int(self.inner.state.global_step)
             self._evaluate(step)
             status = "finished"
@@ -126,30 +142,46 @@ class TRLTrainer:
         """One line of TRL's log; what it calls by the callable's name is the total, said twice."""
         total_again = f"rewards/{self.inner.reward_func_names[0]}/"
         metrics = {n: value for n, value in logs.items() if not n.startswith(total_again)}
+        metrics |= self._teller.note(metrics, self.config)
         self._log(step, "train", metrics)
         if "reward" in metrics and step % self.config.logging_steps == 0:
             self.display.train(step, int(self.inner.state.max_steps), metrics)
 
-    def _open_folder(
-        self, folder: RunFolder, describe: Mapping[str, Any] | None, model: str, rows: int
+    def _go_on(
+        self,
+        folder: RunFolder,
+        describe: Mapping[str, Any] | None,
+        known: Mapping[str, Any],
+        checkpoint: int | None,
+        *,
+        new_data: bool,
     ) -> None:
-        if self._resume:
-            folder.check_rubric(self.rubric)
-            found = get_last_checkpoint(str(folder.checkpoints))
-            self._resume = found is not None
-            folder.rewind(-1 if found is None else int(found.rpartition("-")[2]))
-            self.history = folder.lines()
-            return
-        own = {"grpo": self.config.model_dump(mode="json")}
-        facts = {"rows": rows, "eval_rows": len(self.eval_rows), "backend": "trl", "model": model}
-        folder.begin(describe or own, self.rubric, **facts)
+        """From the newest of TRL's checkpoints, or the one asked for."""
+        folder.check_rubric(self.rubric)
+        folder.check_data(known["data"], known["rows"], new_data=new_data)
+        self._resume = _checkpoint(folder.checkpoints, checkpoint)
+        folder.rewind(-1 if self._resume is None else int(self._resume.rpartition("-")[2]))
+        self.history = folder.lines()
+        if describe is not None:
+            folder.write_config(describe)
+
+    def _look_before(self) -> None:
+        """What is measured before the first step, where that was not done."""
+        if self.config.preflight_prompts and not self._logged("preflight", 0):
+            metrics = preflight(self._policy(), self.rubric, self.rows, self.config)
+            self._log(0, "preflight", metrics)
+            self.display.preflight(metrics)
+        self._evaluate(0)
+
+    def _policy(self) -> Policy:
+        return Policy(self.inner.accelerator.unwrap_model(self.inner.model), self.tokenizer)
+
+    def _logged(self, kind: str, step: int) -> bool:
+        return any(row["kind"] == kind and row["step"] == step for row in self.history)
 
     def _evaluate(self, step: int) -> None:
-        if self.eval_rows and not any(
-            row["kind"] == "eval" and row["step"] == step for row in self.history
-        ):
-            policy = Policy(self.inner.accelerator.unwrap_model(self.inner.model), self.tokenizer)
-            metrics = evaluate(policy, self.rubric, self.eval_rows, self.config)
+        if self.eval_rows and not self._logged("eval", step):
+            metrics = evaluate(self._policy(), self.rubric, self.eval_rows, self.config)
             self._log(step, "eval", metrics)
             self.display.evaluation(step, metrics)
 
@@ -183,6 +215,37 @@ class TRLTrainer:
             for sample, score, group in zip(samples, scores, groups, strict=True)
         )
         self.folder.write_rollouts(step, records)
+
+
+def _loaded(
+    model: str | Path | Policy, dtype: Dtype, lora: LoraSettings | None, config: GRPOConfig
+) -> tuple[Any, Any]:
+    """Model and tokenizer, from a folder, a hub name or a ready policy."""
+    torch.manual_seed(config.seed)
+    if not isinstance(model, Policy):
+        return load_model(str(model), dtype), load_tokenizer(str(model))
+    if lora is not None or dtype != "float32":
+        raise ConfigError("a ready Policy has its weights and adapters: leave lora and dtype out")
+    return model.model, model.tokenizer
+
+
+def _checkpoint(folder: Path, step: int | None) -> str | None:
+    """The newest checkpoint, or that of a step; those after it are then set aside.
+
+    Raises:
+        ConfigError: if there is none of that step.
+    """
+    if step is None:
+        return get_last_checkpoint(str(folder))
+    path = folder / f"checkpoint-{step}"
+    there = sorted(int(p.name.rpartition("-")[2]) for p in folder.glob("checkpoint-*"))
+    if step not in there:
+        have = ", ".join(map(str, there)) or "none"
+        raise ConfigError(f"there is no checkpoint of step {step} in {folder}; steps: {have}")
+    for later in there:
+        if later > step:
+            set_aside(folder / f"checkpoint-{later}", "left")
+    return str(path)
 
 
 @contextmanager

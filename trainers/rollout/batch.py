@@ -30,6 +30,8 @@ class Completion:
         old_logps: of the policy at the time of the rollout, ``[len(ids)]``; ``None`` if the policy
             has not moved since.
         ref_logps: of the reference policy, ``None`` without KL.
+        entropies: of the policy at the rollout, in nats, ``[len(ids)]``; ``None`` where the loss
+            does not choose tokens by them.
         score: the rubric's, with every part.
         total: its total; ``None`` if unscorable.
         advantage: NaN if there is no total.
@@ -49,6 +51,7 @@ class Completion:
     advantage: float = float("nan")
     old_logps: torch.Tensor | None = None
     ref_logps: torch.Tensor | None = None
+    entropies: torch.Tensor | None = None
 
     def learned_from(self, mask_truncated: bool) -> bool:
         """Whether the loss sees it: never without a total, so that it weighs nowhere."""

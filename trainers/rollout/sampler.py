@@ -48,39 +48,56 @@ class KeyedSampler(LogitsProcessor):
 
     Args:
         keys: of each row, ``[B]``; ``None`` takes the most probable token.
-        prompt_length: columns of the (left-padded) prompt.
+        prompt_length: columns of the (left-padded) prompt; needed as a logits processor alone.
         temperature: divides the logits.
         top_k: keep the k most probable tokens; 0 keeps all.
         top_p: keep the most probable tokens up to this mass.
 
     Attributes:
-        logps: one ``[B]`` tensor per position: log-probability of the token chosen under the
-            distribution at ``temperature``, before top-k and top-p, as the loss has it.
+        chosen: one pair of ``[B]`` tensors per position when used as a logits processor: the token
+            and its log-probability.
     """
 
     def __init__(
         self,
         keys: NDArray[np.uint64] | None,
-        prompt_length: int,
+        prompt_length: int = 0,
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
     ) -> None:
         self.keys, self.prompt_length = keys, prompt_length
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
-        self.logps: list[torch.Tensor] = []
+        self.chosen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        z = scores.float() / self.temperature
+    def choose(
+        self, logits: torch.Tensor, position: int, rows: NDArray[np.int64] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The token at one position, and its log-probability, for each row.
+
+        Args:
+            logits: ``[R, V]``.
+            position: of the token in the completion, from 0.
+            rows: which rows of ``keys`` these are, ``[R]``; ``None``: all.
+
+        Returns:
+            ``[R]`` token ids, and ``[R]`` float32 log-probabilities under the distribution at
+            ``temperature``, before top-k and top-p, as the loss has it.
+        """
+        z = logits.float() / self.temperature
         logp = torch.log_softmax(z, dim=-1)
         if self.keys is None:
             chosen = z.argmax(-1)
         else:
-            uniform = keyed_uniform(self.keys, input_ids.shape[1] - self.prompt_length)
-            chosen = self._invert(logp, torch.from_numpy(uniform).to(z.device))
-        self.logps.append(logp.gather(1, chosen[:, None]).squeeze(1))
+            keys = self.keys if rows is None else self.keys[rows]
+            uniform = torch.from_numpy(keyed_uniform(keys, position))
+            chosen = self._invert(logp, uniform.to(z.device))
+        return chosen, logp.gather(1, chosen[:, None]).squeeze(1)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.chosen.append(self.choose(scores, input_ids.shape[1] - self.prompt_length))
         only = torch.full_like(scores, float("-inf"))
-        return only.scatter_(1, chosen[:, None], 0.0)  # type: ignore[return-value]
+        return only.scatter_(1, self.chosen[-1][0][:, None], 0.0)  # type: ignore[return-value]
 
     def _invert(self, logp: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         """The token at which the cumulative distribution passes ``uniform``; ``[B, V] -> [B]``."""
