@@ -19,7 +19,7 @@ class _Live(TorchDispatchMode):
     """Bytes of the storages that operations make, from their making to their end."""
 
     def __init__(self, before: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._before = {t.untyped_storage()._cdata for t in before}
         self._sizes: dict[int, int] = {}
         self._now = self.peak = 0
@@ -62,7 +62,7 @@ def tracked_peak(call: Callable[[], object], before: Iterable[torch.Tensor], dev
         return (torch.cuda.max_memory_allocated() - start) / MIB
     with _Live(before) as live:
         call()
-    return live.peak / MIB
+    return live.peak / MIB  # type: ignore[no-any-return]
 
 
 def process_peak(call: Callable[[], object]) -> float | None:

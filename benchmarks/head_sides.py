@@ -114,7 +114,7 @@ def trl(data: Data) -> torch.Tensor:
     from trl.kernels.chunked_logprob import ChunkedLogProbFunction
     from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE as TILE
 
-    outputs = ChunkedLogProbFunction.apply(
+    outputs = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
         data.hidden, data.project.weight, None, data.targets, 1.0, TILE, None, 1.0, ("log_probs",)
     )
     return _clipped(outputs[0], data)
@@ -130,7 +130,7 @@ def liger(data: Data) -> torch.Tensor:
         beta=0.0, compiled=False, use_ref_model=False, epsilon_low=CLIP[0], epsilon_high=CLIP[1],
         loss_type="dapo",
     )  # fmt: skip
-    return loss(
+    return loss(  # type: ignore[no-any-return]
         data.hidden.view(*shape, case.width),
         data.project.weight,
         data.targets.view(shape),

@@ -1,8 +1,8 @@
 """What do slow rewards cost a step? Eight that block for two seconds, here and in TRL.
 
 Each function waits as a call to a service would, and returns a number; both trainers get the same
-functions, model, prompts and sizes, in one run. Counted is a step's time less that of the same step
-with functions that do not wait. A ninth function then hangs for good, under a limit.
+functions, model, prompts and sizes, in one run. Counted are whole steps, beside those of the same
+functions not waiting. A ninth function then hangs for good, under a limit.
 
     python benchmarks/rewards_in_time.py [--seconds 2.0] [--steps 3]
 """
@@ -98,26 +98,29 @@ def main() -> None:
     wait, steps = given.seconds, given.steps
     with tempfile.TemporaryDirectory() as folder:
         model = make_tiny_model(Path(folder), hidden_size=32, heads=2)
-        quick = median(ours(model, per_batch, 0.0, steps, None))
-        quick_theirs = median(theirs(model, per_batch, 0.0, steps))
-        batch = [t - quick for t in ours(model, per_batch, wait, steps, None)]
-        single = [t - quick for t in ours(model, per_completion, wait, steps, None)]
-        hung = [t - quick for t in ours(model, per_batch, 0.0, steps, 1.5 * wait)]
-        hung_each = [t - quick for t in ours(model, per_completion, 0.0, steps, 1.5 * wait)]
-        slow = [t - quick_theirs for t in theirs(model, per_batch, wait, steps)]
+        limit = 1.5 * wait
+        steps_of = {
+            "rewardkit, nothing waits": ours(model, per_batch, 0.0, steps, None),
+            "rewardkit, called per group": ours(model, per_batch, wait, steps, None),
+            "rewardkit, called per completion": ours(model, per_completion, wait, steps, None),
+            "rewardkit, one hangs, per group": ours(model, per_batch, 0.0, steps, limit),
+            "rewardkit, one hangs, per completion": ours(model, per_completion, 0.0, steps, limit),
+            "TRL, nothing waits": theirs(model, per_batch, 0.0, steps),
+            "TRL, called per batch": theirs(model, per_batch, wait, steps),
+        }
+    middle = {name: median(found) for name, found in steps_of.items()}
+    added = middle["rewardkit, called per group"] - middle["rewardkit, nothing waits"]
+    theirs_added = middle["TRL, called per batch"] - middle["TRL, nothing waits"]
     result = {
-        "unit": "seconds that rewards add to a step",
+        "unit": "seconds of a whole step",
         "functions": FUNCTIONS,
         "each waits": wait,
+        "the limit of the one that hangs": limit,
         "completions of a step": GROUPS * SIZE,
-        "rewardkit, called per group": spread(batch),
-        "rewardkit, called per completion": spread(single),
-        f"rewardkit, one hangs under a limit of {1.5 * wait:g} s, per group": spread(hung),
-        f"rewardkit, one hangs under a limit of {1.5 * wait:g} s, per completion": spread(
-            hung_each
-        ),
-        "TRL, called per batch": spread(slow),
-        "TRL over rewardkit": round(median(slow) / median(batch), 2),
+        **{name: spread(found) for name, found in steps_of.items()},
+        "added by the rewards, rewardkit": round(added, 2),
+        "added by the rewards, TRL": round(theirs_added, 2),
+        "TRL over rewardkit": round(theirs_added / added, 2),
     }
     command = f"python benchmarks/rewards_in_time.py --seconds {wait:g} --steps {steps}"
     path = record("rewards_in_time", command, ["rewardkit", "trl", "torch"], result)

@@ -42,8 +42,8 @@ def run(backend: str, seed: int, steps: int) -> dict[str, Any]:
             Rubric(sevens),
             ROWS,
             config,
-            backend=backend,
-            quiet=True,  # type: ignore[arg-type]
+            backend=backend,  # type: ignore[arg-type]
+            quiet=True,
         )
         began, reached = perf_counter(), None
         rewards = [float(row["reward"]) for row in trainer.train().history if "reward" in row]

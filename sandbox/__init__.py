@@ -15,7 +15,7 @@ Example:
     b'42\\n'
 """
 
-from rewardkit.sandbox.box import Isolation, Sandbox
+from rewardkit.sandbox.box import Sandbox
 from rewardkit.sandbox.errors import (
     SandboxError,
     SandboxUnavailable,
@@ -27,16 +27,24 @@ from rewardkit.sandbox.errors import (
 )
 from rewardkit.sandbox.limits import Limits, usable_cpus
 from rewardkit.sandbox.pool import WorkerPool, shared_pool
-from rewardkit.sandbox.probe import SandboxReport
+from rewardkit.sandbox.program import CHANNEL, Executor, Job, Program
 from rewardkit.sandbox.reference import FunctionRef
-from rewardkit.sandbox.result import ExecutionResult, ExecutionStatus
+from rewardkit.sandbox.result import CallResult, Calls, ExecutionResult, ExecutionStatus
+from rewardkit.sandbox.shared import shared_sandbox
+from rewardkit.sandbox.tiers import Isolation, SandboxReport
 
 __all__ = [
+    "CHANNEL",
+    "CallResult",
+    "Calls",
     "ExecutionResult",
     "ExecutionStatus",
+    "Executor",
     "FunctionRef",
     "Isolation",
+    "Job",
     "Limits",
+    "Program",
     "Sandbox",
     "SandboxError",
     "SandboxReport",
@@ -48,5 +56,6 @@ __all__ = [
     "WorkerRecursion",
     "WorkerTimeout",
     "shared_pool",
+    "shared_sandbox",
     "usable_cpus",
 ]

@@ -1,260 +1,304 @@
-"""One execution, seen from the caller: start the launcher, wait, read what is left.
+"""One order given to a lane: what it is given, and what came out.
 
-Input and output are memory files passed by descriptor: nobody reads a pipe, so nothing can block
-or flood us, and a descendant that keeps stdout open keeps nobody waiting.
+Statuses come from the kernel by way of the zygote. Only which limit made a program give up is told
+by its own last words: they can but trade one failure for another.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rewardkit.errors import RewardKitWarning
-from rewardkit.sandbox.inside.job import NAMESPACES, Job, Outcome, read_report
+from rewardkit.sandbox.inside.calls import MARK, TABLE
+from rewardkit.sandbox.inside.child import write_files
+from rewardkit.sandbox.inside.tree import empty_tree
+from rewardkit.sandbox.inside.wire import (
+    CALLS,
+    CAUSES,
+    PAIR,
+    RUN,
+    Order,
+    Record,
+    pack_payload,
+    read_up_to,
+)
+from rewardkit.sandbox.lane import Lane
 from rewardkit.sandbox.limits import Limits
-from rewardkit.sandbox.result import ExecutionResult, ExecutionStatus
-from rewardkit.sandbox.scratch import remove_tree
+from rewardkit.sandbox.memory import MemoryFiles
+from rewardkit.sandbox.result import CallResult, Calls, ExecutionResult, ExecutionStatus
 
-__all__ = ["Request", "execute"]
-
-START_S = 60.0
-"""Clock seconds that a launcher may take before the program starts: a machine can be very busy."""
-
-_GRACE_S = 15.0  # for killing and reaping, after the wall limit that the launcher keeps itself
-_FOLDER = os.path.dirname(__file__)
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from inside import launcher; launcher.main()()"
-# -s -P -S: no site-packages, nothing of the user's, nothing of the current folder. Not -E (and so
-# not -I): the environment is ours, and carries the fixed hash seed without which a program that
-# prints a set would be right on one day and wrong on the next.
-_FLAGS = ("-s", "-P", "-S")
+__all__ = [
+    "STOPPED",
+    "CallsRequest",
+    "Request",
+    "Running",
+    "run_calls",
+    "run_program",
+    "start_program",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to run."""
+    """A program and what it is given."""
 
     source: bytes
-    stdin: bytes
+    stdin: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRequest:
+    """A source, the driver that loads and calls it, and what each call is given."""
+
+    source: bytes
+    driver: bytes
+    arguments: Sequence[bytes]
     files: Mapping[str, bytes]
     limits: Limits
-    isolation: str
+    seed: int
+    reply_kb: int
+    budget_s: float
 
 
-def execute(
-    request: Request, *, inspect: Callable[[int], None] = lambda stdout: None
-) -> ExecutionResult:
-    """Run it and say how it went; never raises for anything that the program does.
+Begun = Callable[[Lane, int], None]
+"""Is told the lane and the order's serial number, with which it can be stopped."""
 
-    Args:
-        request: what to run.
-        inspect: is shown the descriptor of the program's stdout after the end (for probes).
+
+class Running:
+    """A program that was started: :meth:`result` waits for it."""
+
+    def __init__(
+        self, lane: Lane, request: Request, memory: MemoryFiles, channel: int | None
+    ) -> None:
+        self._request = request
+        self._lane = lane
+        payload = memory.given(pack_payload(request.source, request.files))
+        self._outputs = (memory.taken(), memory.taken())
+        fds = [payload, memory.given(request.stdin), *self._outputs]
+        if channel is not None:
+            fds.append(channel)
+        kind = RUN if channel is None else PAIR
+        order = _order(kind, request, lane)
+        self.serial = lane.send(order, fds)
+
+    def result(self) -> ExecutionResult:
+        """Raises ``LaneFailed`` or ``LaneLost``."""
+        (record,) = self._lane.receive(self._request.limits.wall_seconds)
+        cap = self._request.limits.output_kb << 10
+        return _result(record, *(_Output(fd, cap) for fd in self._outputs))
+
+    def grows_within(self, seconds: float) -> bool:
+        """Whether somebody still writes after the end."""
+        sizes = [os.fstat(fd).st_size for fd in self._outputs]
+        time.sleep(seconds)
+        return sizes != [os.fstat(fd).st_size for fd in self._outputs]
+
+
+def run_program(lane: Lane, request: Request, begun: Begun = lambda *_: None) -> ExecutionResult:
+    """Run a program to its end; never raises for anything that it does.
 
     Raises:
-        OSError: this process has no descriptors, memory or processes left to start one.
+        LaneFailed, LaneLost: of the lane.
+        OSError: this process has no descriptors or memory left.
     """
-    with contextlib.ExitStack() as stack:
-        scratch = "/tmp"
-        if request.isolation != NAMESPACES:
-            scratch = tempfile.mkdtemp(prefix="rewardkit-")
-            stack.callback(_discard, scratch)
-        files = [_memory(stack, name) for name in ("job", "stdin", "stdout", "stderr", "report")]
-        job, stdin, stdout, stderr, report = files
-        _write(job, _job(request, scratch).dump())
-        _write(stdin, request.stdin)
-        import fcntl  # here, so that importing the room fails on no platform
-
-        # Appending, so that a program which opens /dev/stdout anew does not overwrite itself.
-        for fd in (stdout, stderr):
-            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
-        said = _launch(files, scratch, request.limits.wall_seconds)
-        inspect(stdout)
-        cap = request.limits.output_kb << 10
-        return _result(read_report(report), said, _Output(stdout, cap), _Output(stderr, cap))
+    with start_program(lane, request) as running:
+        begun(lane, running.serial)
+        return running.result()
 
 
-def _discard(scratch: str) -> None:
-    try:
-        remove_tree(scratch)
-    except OSError as error:
-        # A warning, not a failure: judged code made that tree, and must not make errors of ours.
-        warnings.warn(f"cannot delete {scratch}: {error}", RewardKitWarning, stacklevel=2)
+@contextlib.contextmanager
+def start_program(lane: Lane, request: Request, channel: int | None = None) -> Iterator[Running]:
+    """A program as it runs; afterwards what it was given and what it wrote is gone. Raises as
+    :func:`run_program`."""
+    with _laid_out(lane.folder, request.files), MemoryFiles() as memory:
+        yield Running(lane, request, memory, channel)
 
 
-def _job(request: Request, scratch: str) -> Job:
+def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None) -> Calls:
+    """Load a source and make the calls. Raises as :func:`run_program`."""
+    with _laid_out(lane.folder, request.files), MemoryFiles() as memory:
+        payload = memory.given(pack_payload(request.source, request.files, request.driver))
+        replies = memory.taken()
+        order = _order(CALLS, request, lane)._replace(
+            calls=len(request.arguments), reply_kb=request.reply_kb, budget_s=request.budget_s
+        )
+        arguments = memory.given(_table(request.arguments))
+        begun(lane, lane.send(order, [payload, arguments, replies]))
+        waits = request.limits.wall_seconds * (2 * len(request.arguments) + 1)
+        loading, *calls = lane.receive(waits)
+        loaded = _call_result(loading, replies, is_loading=True)
+        return Calls(loaded, tuple(_call_result(record, replies) for record in calls))
+
+
+def _order(kind: int, request: Request | CallsRequest, lane: Lane) -> Order:
     limits = request.limits
-    return Job(
-        isolation=request.isolation,
-        source=request.source,
-        files=dict(request.files),
-        scratch=scratch,
+    return Order(
+        kind,
+        0,
         cpu_s=float(limits.cpu_s),
-        wall_s=float(limits.wall_seconds),
+        wall_s=limits.wall_seconds,
         memory_mb=limits.memory_mb,
         processes=limits.processes,
         disk_mb=limits.disk_mb,
         output_kb=limits.output_kb,
-        ids_are_fresh=False,
+        tasks=_tasks(limits.processes) if lane.folder and os.geteuid() != 0 else 0,
+        seed=request.seed,
+        size=len(request.source),
+        more=bool(request.files) or kind == CALLS,
     )
 
 
-def _memory(stack: contextlib.ExitStack, name: str) -> int:
-    """A file in memory that closes with the stack."""
-    fd = os.memfd_create(f"rewardkit-{name}")
-    stack.callback(os.close, fd)
-    return fd
+_SPARE_TASKS = 256
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
+def _tasks(processes: int) -> int:
+    """A bound on the user's processes and threads that stands above all there are now.
+
+    Without a user of its own a program is counted together with everything else that its user
+    runs; how much that is only a walk through ``/proc`` would tell.
+    """
+    with open("/proc/loadavg", "rb") as file:
+        running = int(file.read().split()[3].partition(b"/")[2])
+    return running + max(processes, _SPARE_TASKS)
 
 
-def _launch(files: list[int], scratch: str, wall_s: float) -> str:
-    """Run the launcher to its end; what it said on its own stderr."""
-    with contextlib.ExitStack() as stack:
-        log = _memory(stack, "log")
-        lifeline, ours = os.pipe()
-        stack.callback(os.close, ours)
-        numbers = [*files, lifeline]
-        try:
-            process = subprocess.Popen(
-                [sys.executable, *_FLAGS, "-c", _BOOT, _FOLDER, *map(str, numbers)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                pass_fds=numbers,
-                cwd="/",
-                env=_environment(scratch),
-                start_new_session=True,
-            )
-        finally:
-            os.close(lifeline)
-        _wait(process, files[-1], wall_s)
-        return os.pread(log, 2000, 0).decode("utf-8", "replace").strip()
-
-
-def _environment(scratch: str) -> dict[str, str]:
-    """All that the launcher, and so the program, sees of an environment."""
-    return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": scratch,
-        "TMPDIR": scratch,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
-
-
-def _wait(process: subprocess.Popen[bytes], report: int, wall_s: float) -> None:
-    """Wait for the launcher; it keeps the limits, we only stand behind it. Always reaps it."""
-    pidfd = -1
+@contextlib.contextmanager
+def _laid_out(folder: str, files: Mapping[str, bytes]) -> Iterator[None]:
+    """The files in a lane's folder outside, where it has one, and nothing of them afterwards."""
+    if not folder:
+        yield
+        return
     try:
-        pidfd = os.pidfd_open(process.pid)
-        ended = select.poll()
-        ended.register(pidfd, select.POLLIN)
-        deadline = time.monotonic() + START_S
-        armed = False
-        while not ended.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            if armed or not read_report(report).armed:
-                break
-            armed = True
-            deadline += wall_s + _GRACE_S
+        _lay_out(folder, files)
+        yield
     finally:
-        # Also on KeyboardInterrupt. With the launcher dies the first process of its namespaces,
-        # and with that everything in them.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if pidfd >= 0:
-            os.close(pidfd)
+        try:
+            empty_tree(folder)
+        except FileNotFoundError:
+            pass  # its lane has ended, and has taken it along
+        except OSError as error:
+            # A warning: judged code may have made that tree, and must not make errors of ours.
+            warnings.warn(f"cannot empty {folder}: {error}", RewardKitWarning, stacklevel=2)
+
+
+def _lay_out(folder: str, files: Mapping[str, bytes]) -> None:
+    """Write them so that whoever owns the folder owns them, whatever our own user and umask are."""
+    owner = os.stat(folder)
+    paths = {os.path.join(folder, name): data for name, data in files.items()}
+    write_files(paths)
+    parents = {parent for path in paths for parent in _parents(path, folder)}
+    for path in (*paths, *parents):
+        os.chmod(path, 0o755 if path in parents else 0o644)
+        if owner.st_uid != os.geteuid():
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _parents(path: str, top: str) -> Iterator[str]:
+    while (path := os.path.dirname(path)) != top:
+        yield path
+
+
+def _table(arguments: Sequence[bytes]) -> bytes:
+    """All arguments behind a table of where each lies."""
+    start = TABLE.size * len(arguments)
+    table = []
+    for argument in arguments:
+        table.append(TABLE.pack(start, len(argument)))
+        start += len(argument)
+    return b"".join([*table, *arguments])
 
 
 class _Output:
-    """What the program wrote into one memory file."""
+    """What a program wrote into one memory file."""
 
     def __init__(self, fd: int, cap: int) -> None:
         self.is_over = os.fstat(fd).st_size > cap
-        self.data = _read_up_to(fd, cap)
+        self.data = read_up_to(fd, cap)
 
     def last_line(self) -> bytes:
         return self.data.rstrip().rpartition(b"\n")[2]
 
 
-def _read_up_to(fd: int, cap: int) -> bytes:
-    parts, offset = [], 0
-    while offset < cap:
-        part = os.pread(fd, cap - offset, offset)
-        if not part:
-            break
-        parts.append(part)
-        offset += len(part)
-    return b"".join(parts)
-
-
-def _result(outcome: Outcome, said: str, stdout: _Output, stderr: _Output) -> ExecutionResult:
-    if not outcome.armed:
-        why = outcome.text or said or "the launcher ended without a word"
-        return ExecutionResult("infrastructure_error", reason=why)
-    status, reason = _judge(outcome, stdout, stderr)
-    code = os.waitstatus_to_exitcode(outcome.wait_status) if outcome.done else None
+def _result(record: Record, stdout: _Output, stderr: _Output) -> ExecutionResult:
+    status, reason = _judge(record, stdout.is_over or stderr.is_over, stderr.last_line())
+    code, number = _end(record)
     return ExecutionResult(
         status=status,
         stdout=stdout.data,
         stderr=stderr.data,
-        exit_code=code if code is not None and code >= 0 else None,
-        signal=-code if code is not None and code < 0 else None,
-        cpu_s=outcome.cpu_s,
-        wall_s=outcome.wall_s,
-        memory_mb=outcome.peak_mb,
+        exit_code=code,
+        signal=number,
+        cpu_s=record.cpu_s,
+        wall_s=record.wall_s,
+        memory_mb=record.peak_kb / 1024,
         reason=reason,
     )
 
+
+def _call_result(record: Record, replies: int, is_loading: bool = False) -> CallResult:
+    status, reason = _judge(record._replace(ready=True), False, b"")
+    reply = read_up_to(replies, max(0, record.end - record.start), record.start)
+    data = None
+    if status == "ok" and not (is_loading and record.ready):
+        if reply.startswith(MARK):
+            data = reply[len(MARK) :]
+        else:
+            status, reason = "runtime_error", "ended before it replied"
+    code, number = _end(record)
+    return CallResult(
+        status, data, code, number, record.cpu_s, record.wall_s, record.peak_kb / 1024, reason
+    )
+
+
+def _end(record: Record) -> tuple[int | None, int | None]:
+    """Exit code, or signal."""
+    code = os.waitstatus_to_exitcode(record.status)
+    return (code, None) if code >= 0 else (None, -code)
+
+
+STOPPED = "was stopped by its caller"
 
 _CAUSES: dict[str, tuple[ExecutionStatus, str]] = {
     "cpu_limit": ("cpu_limit", "used up its processor seconds"),
     "wall_limit": ("wall_limit", "did not end in its clock seconds"),
     "memory": ("memory", "used more memory than it may"),
     "output": ("output", "wrote more than it may"),
-    "caller_gone": ("signal", "was killed because its caller was gone"),
+    "stopped": ("signal", STOPPED),
 }
 
-_DISK_ERRORS = (b"OSError: [Errno 27]", b"OSError: [Errno 28]")  # too large a file; disk full
+# By the last line on stderr, of a program that ended itself with a code other than 0.
+_LAST_WORDS: tuple[tuple[tuple[bytes, ...], tuple[ExecutionStatus, str]], ...] = (
+    ((b"MemoryError", b"OSError: [Errno 12]"), ("memory", "ran out of memory")),
+    ((b"OSError: [Errno 27]", b"OSError: [Errno 28]"), ("disk", "filled its disk")),
+)
 
 
-def _judge(outcome: Outcome, stdout: _Output, stderr: _Output) -> tuple[ExecutionStatus, str]:
-    """The status of a program that was started: all of it is the program's own doing."""
-    if outcome.cause in _CAUSES:
-        return _CAUSES[outcome.cause]
-    if stdout.is_over or stderr.is_over:
+def _judge(record: Record, is_over: bool, last: bytes) -> tuple[ExecutionStatus, str]:
+    """The status of a process that was started: all of it is its own doing."""
+    cause = CAUSES[record.cause]
+    if cause:
+        return _CAUSES[cause]
+    if is_over:
         return _CAUSES["output"]
-    if not outcome.done:
-        return "signal", "the launcher was killed while the program ran"
-    code = os.waitstatus_to_exitcode(outcome.wait_status)
+    code = os.waitstatus_to_exitcode(record.status)
     if code == 0:
         return "ok", ""
     if code < 0:
         return _judge_signal(-code)
-    # Which limit made it give up only its own words tell; they can only trade one failure for
-    # another.
-    last = stderr.last_line()
-    if last.startswith(b"MemoryError"):
-        return "memory", "ended with MemoryError"
-    if last.startswith(_DISK_ERRORS):
-        return "disk", "filled its disk"
+    for beginnings, verdict in _LAST_WORDS:
+        if last.startswith(beginnings):
+            return verdict
+    if not record.ready:
+        return "compile_error", "does not compile"
     return "runtime_error", f"ended with exit code {code}"
 
 
@@ -263,4 +307,8 @@ def _judge_signal(number: int) -> tuple[ExecutionStatus, str]:
         return _CAUSES["cpu_limit"]
     if number == signal.SIGSYS:
         return "forbidden", "made a system call that it may not make"
-    return "signal", f"died of {signal.Signals(number).name}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        name = f"signal {number}"
+    return "signal", f"died of {name}"

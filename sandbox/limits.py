@@ -78,7 +78,45 @@ def _check_count(name: str, value: object) -> None:
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may run on (its affinity, where the system knows one)."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    """CPUs that this process may use: its affinity and its cgroup's quota, where there are such."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(count or 1, _quota()))
+
+
+_NO_QUOTA = 1 << 20
+_CGROUPS = "/sys/fs/cgroup"
+
+
+def _quota() -> int:
+    """Whole CPUs that the cgroups around us allow, version 2 or 1."""
+    least = _NO_QUOTA
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = _CGROUPS if not controllers else f"{_CGROUPS}/cpu"
+        while True:
+            least = min(least, _quota_at(mount + path.rstrip("/")))
+            if path in ("", "/"):
+                break
+            path = os.path.dirname(path)
+    return least
+
+
+def _quota_at(folder: str) -> int:
+    words = _read(f"{folder}/cpu.max").split()
+    if not words:
+        words = [_read(f"{folder}/cpu.cfs_{which}_us").strip() for which in ("quota", "period")]
+    try:
+        quota, period = map(int, words)
+    except ValueError:  # "max", or nothing there
+        return _NO_QUOTA
+    return max(1, quota // period) if quota > 0 and period > 0 else _NO_QUOTA
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ExecutionResult", "ExecutionStatus"]
+__all__ = ["CallResult", "Calls", "ExecutionResult", "ExecutionStatus"]
 
 ExecutionStatus = Literal[
     "ok",
     "runtime_error",
+    "compile_error",
     "cpu_limit",
     "wall_limit",
     "memory",
@@ -22,6 +23,7 @@ ExecutionStatus = Literal[
 """
 - ``ok``: it ended by itself with exit code 0. Not that it is right: compare its output.
 - ``runtime_error``: it ended by itself with another exit code (an exception, ``sys.exit(1)``).
+- ``compile_error``: its source does not compile; nothing of it ran.
 - ``cpu_limit``, ``wall_limit``, ``memory``, ``output``, ``disk``: it ran into that limit.
 - ``signal``: it died of a signal (a crash of the interpreter, ``os.kill`` on itself).
 - ``forbidden``: it was killed for a system call that it may not make.
@@ -60,3 +62,45 @@ class ExecutionResult:
     def ok(self) -> bool:
         """Whether it ended by itself with exit code 0, within every limit."""
         return self.status == "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What came out of one call (or of the loading before it) in a process of its own.
+
+    Attributes:
+        status: see :data:`ExecutionStatus`; ``"ok"`` if the process gave its reply and then ended
+            by itself, within every limit.
+        data: the driver's reply, whatever it says; ``None`` if none came. Made in the process of
+            judged code: data, never a verdict.
+        cpu_s, wall_s, memory_mb, exit_code, signal, reason: as in :class:`ExecutionResult`.
+    """
+
+    status: ExecutionStatus
+    data: bytes | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    memory_mb: float = 0.0
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a reply came and the process ended by itself, within every limit."""
+        return self.status == "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What came out of a source that was loaded once and called many times.
+
+    Attributes:
+        loaded: of the loading. With status ``"ok"`` and no data, calls were made; data are the
+            driver's reasons why it is not ready.
+        results: one per call, in order. Fewer than were asked for if the source did not load, if
+            the process that had loaded it ended meanwhile, or if the budget was used up.
+    """
+
+    loaded: CallResult
+    results: tuple[CallResult, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -118,10 +118,13 @@ def token_logps(
     if terms is None:
         return _called(head, hidden, targets, temperature, budget_mib)
     curve = Curve.of(head.scale, head.softcap, temperature)
-    found: tuple[torch.Tensor, torch.Tensor] = TwoPasses.apply(
-        targets, curve, _bytes(budget_mib), entropy, *terms.tensors
-    )
-    return found
+    found = _run(TwoPasses)(targets, curve, _bytes(budget_mib), entropy, *terms.tensors)
+    return found[0], found[1]
+
+
+def _run(function: type[torch.autograd.Function]) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """``apply`` of an autograd function, which torch leaves without types."""
+    return cast("Callable[..., tuple[torch.Tensor, ...]]", function.apply)
 
 
 def head_loss(
@@ -142,7 +145,7 @@ def head_loss(
     if terms is not None and torch.is_grad_enabled():
         curve = Curve.of(head.scale, head.softcap, temperature)
         return HeadLoss(
-            *OnePass.apply(targets, curve, _bytes(budget_mib), objective, *terms.tensors)
+            *_run(OnePass)(targets, curve, _bytes(budget_mib), objective, *terms.tensors)
         )
     logp, entropy = token_logps(
         head, hidden, targets, temperature=temperature, budget_mib=budget_mib

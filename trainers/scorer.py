@@ -159,8 +159,10 @@ def _pieces(task: Task) -> Iterator[Task]:
     Under a limit each is then waited for no longer than its limit, however many hang.
     """
     reward = task.reward
-    sync = isinstance(reward, FunctionReward) and not reward.is_async
-    if not (sync and reward.signature.form == "single"):
+    if not isinstance(reward, FunctionReward) or reward.is_async:
+        yield task
+        return
+    if reward.signature.form != "single":
         yield task
         return
     for row, sample in zip(task.rows, task.samples, strict=True):

@@ -78,8 +78,8 @@ def _alone(name: str, allow_code: bool) -> Rubric:
     """A rubric of one verifier with its defaults."""
     try:
         return Rubric.from_spec({"parts": {name: {"verifier": name}}}, allow_code=allow_code)
-    except SpecError as error:
-        if "required" not in str(error):
+    except UsageError as error:
+        if "unknown verifier" in str(error):
             raise
         raise SpecError(
             f"--verifier {name} takes its defaults, and cannot be made of them: {error}. "

@@ -1,9 +1,10 @@
-"""System calls that the standard library does not offer, for x86_64 and aarch64."""
+"""System calls that the standard library does not offer."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 __all__ = [
     "MNT_DETACH",
@@ -20,20 +21,19 @@ __all__ = [
     "NEW_PID",
     "NEW_USER",
     "NEW_UTS",
-    "PR_CAP_AMBIENT",
-    "PR_CAP_AMBIENT_CLEAR_ALL",
-    "PR_SET_CHILD_SUBREAPER",
-    "PR_SET_DUMPABLE",
-    "PR_SET_NO_NEW_PRIVS",
-    "PR_SET_PDEATHSIG",
-    "PR_SET_SECCOMP",
+    "Filter",
+    "allow_dumps",
     "bind_read_only",
+    "die_with_parent",
     "drop_capabilities",
+    "fork",
+    "fork_beside",
     "make_read_only",
     "mount",
     "pivot_root",
     "prctl",
-    "set_filter",
+    "set_host_name",
+    "system_call",
     "unmount",
     "unshare",
 ]
@@ -47,14 +47,23 @@ MNT_DETACH = 2
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
-PR_CAP_AMBIENT_CLEAR_ALL = 4
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_SECCOMP_MODE_FILTER = 2
+_OPERAND_AT = 4  # in an instruction of 8 bytes
 
-_SYS_MOUNT_SETATTR = 442  # above 424 every architecture has the same numbers
+_SYS_CLONE, _SYS_PIVOT_ROOT, _SYS_MOUNT_SETATTR = 56, 155, 442  # x86_64
+_CLONE_PARENT, _SIGCHLD, _SIGKILL = 0x8000, 17, 9
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# PyDLL: without letting go of the interpreter's lock. None of these calls waits, and a fork made
+# while the lock is free could leave the child without it.
+_libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_clone = _libc["syscall"]  # a handle of its own, whose arguments need no thought
+_clone.argtypes = (ctypes.c_long,) * 6
+_clone.restype = ctypes.c_long
+_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 
 class _MountAttr(ctypes.Structure):
@@ -70,10 +79,31 @@ class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-def _check(result: int, what: str) -> None:
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def _check(result: int, what: str) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def system_call(number: int, *arguments: object, what: str) -> int:
+    """A raw system call; whole numbers travel as C longs. Raises ``OSError`` naming ``what``."""
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return _check(_libc.syscall(ctypes.c_long(number), *passed), what)
+
+
+fork = _libc.fork
+"""``fork(2)`` past Python's own at-fork functions: they cost more than the fork itself, and are for
+processes with threads, which ours never have. Returns -1 on failure, like C."""
+
+
+def fork_beside() -> int:
+    """A copy of this process as its sibling: *our* parent is told its end. As :data:`fork`."""
+    return int(_clone(_SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0))
 
 
 def unshare(flags: int) -> None:
@@ -84,7 +114,7 @@ def unshare(flags: int) -> None:
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """``mount(2)``. Raises ``OSError`` naming the target."""
     result = _libc.mount(
-        source.encode(),
+        os.fsencode(source),
         os.fsencode(target),
         kind.encode() if kind else None,
         ctypes.c_ulong(flags),
@@ -100,27 +130,22 @@ def unmount(target: str) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """Make ``new_root`` the root and put the old one at ``put_old``. Raises ``OSError``."""
-    number = 155 if os.uname().machine == "x86_64" else 41
-    result = _libc.syscall(
-        ctypes.c_long(number),
-        ctypes.c_char_p(os.fsencode(new_root)),
-        ctypes.c_char_p(os.fsencode(put_old)),
-    )
-    _check(result, "pivot_root")
+    paths = (ctypes.c_char_p(os.fsencode(path)) for path in (new_root, put_old))
+    system_call(_SYS_PIVOT_ROOT, *paths, what="pivot_root")
 
 
 def make_read_only(target: str, *, recursive: bool = True) -> None:
     """Read-only, no devices, no setuid, with all mounts below. Raises ``OSError`` before 5.12."""
     attributes = _MountAttr(MS_RDONLY | MS_NOSUID | MS_NODEV, 0, 0, 0)
-    result = _libc.syscall(
-        ctypes.c_long(_SYS_MOUNT_SETATTR),
-        ctypes.c_int(_AT_FDCWD),
+    system_call(
+        _SYS_MOUNT_SETATTR,
+        _AT_FDCWD,
         ctypes.c_char_p(os.fsencode(target)),
-        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
+        _AT_RECURSIVE if recursive else 0,
         ctypes.byref(attributes),
-        ctypes.c_size_t(ctypes.sizeof(attributes)),
+        ctypes.sizeof(attributes),
+        what=f"mount_setattr {target}",
     )
-    _check(result, f"mount_setattr {target}")
 
 
 def bind_read_only(source: str, target: str) -> None:
@@ -129,30 +154,52 @@ def bind_read_only(source: str, target: str) -> None:
     make_read_only(target)
 
 
+def set_host_name(name: str) -> None:
+    """The host's name in this UTS namespace. Raises ``OSError``."""
+    _check(_libc.sethostname(name.encode(), len(name.encode())), "sethostname")
+
+
 def prctl(option: int, argument: int) -> None:
     """``prctl(2)`` with one argument. Raises ``OSError``."""
-    result = _libc.prctl(
-        ctypes.c_int(option), ctypes.c_ulong(argument), *(ctypes.c_ulong(0) for _ in range(3))
-    )
-    _check(result, f"prctl {option}")
+    if _libc.prctl(option, argument, 0, 0, 0) < 0:
+        _check(-1, f"prctl {option}")
 
 
-def set_filter(program: bytes) -> None:
-    """Install a seccomp filter (packed ``sock_filter`` instructions). Raises ``OSError``."""
+def allow_dumps(allowed: bool) -> None:
+    """Whether others of the same user may look into this process, as at ``/proc/<pid>/mem``."""
+    prctl(PR_SET_DUMPABLE, int(allowed))
 
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
-    code = ctypes.create_string_buffer(program, len(program))
-    wrapped = Program(len(program) // 8, ctypes.addressof(code))
-    mode_filter = ctypes.c_ulong(2)
-    result = _libc.prctl(ctypes.c_int(PR_SET_SECCOMP), mode_filter, ctypes.byref(wrapped), 0, 0)
-    _check(result, "seccomp")
+def die_with_parent() -> None:
+    """Be killed when the thread that made us ends. Taken back by a change of user: ask again."""
+    prctl(PR_SET_PDEATHSIG, _SIGKILL)
+
+
+class Filter:
+    """A seccomp filter, ready to be put on.
+
+    Args:
+        program: packed ``sock_filter`` instructions.
+    """
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        self._wrapped = _FilterProgram(len(program) // 8, ctypes.addressof(self._code))
+        self._address = ctypes.addressof(self._wrapped)
+
+    def set_operand(self, place: int, value: int) -> None:
+        """Put a value into the instruction at that byte."""
+        struct.pack_into("<I", self._code, place + _OPERAND_AT, value)
+
+    def put_on(self) -> None:
+        """For good, on this process and its descendants. Raises ``OSError``."""
+        if _libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._address, 0, 0) < 0:
+            _check(-1, "seccomp")
 
 
 def drop_capabilities() -> None:
-    """Give up every capability for good (with ``no_new_privs`` none can come back)."""
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    """Give up every capability (with ``no_new_privs`` none can come back). Raises ``OSError``."""
+    prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = _CapHeader(_CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     _check(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")

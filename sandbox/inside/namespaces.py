@@ -10,10 +10,10 @@ import os
 
 from . import linux
 
-__all__ = ["become_nobody", "leave", "nobody_for"]
+__all__ = ["INSIDE_ID", "become_nobody", "drop_root", "leave", "nobody_for"]
 
 _OTHERS = linux.NEW_NS | linux.NEW_PID | linux.NEW_NET | linux.NEW_IPC | linux.NEW_UTS
-_INSIDE_ID = 1000
+INSIDE_ID = 1000
 _HIGH_UIDS = 0x70000000  # far above what systems and containers hand out
 _FALLBACK_UID = 65533
 
@@ -21,8 +21,8 @@ _FALLBACK_UID = 65533
 def nobody_for(pid: int) -> int | None:
     """A user id that nobody else has, if we are root and may become it; else ``None``.
 
-    One per launcher: two executions under one id could signal each other and would share the
-    count of processes.
+    One per lane: two programs under one id could signal each other and would share the count of
+    processes.
     """
     if os.geteuid() != 0:
         return None
@@ -58,7 +58,7 @@ def become_nobody(nobody: int) -> None:
     (``RLIMIT_NPROC`` does not bind root, and is counted per user and user namespace.)
     """
     drop_root(nobody)
-    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # else /proc/self/uid_map belongs to root
+    linux.allow_dumps(True)  # else /proc/self/uid_map belongs to root
     linux.unshare(linux.NEW_USER)
     _map_ids(nobody, nobody)
 
@@ -73,8 +73,8 @@ def drop_root(nobody: int) -> None:
 def _map_ids(uid: int, gid: int) -> None:
     for name, text in (
         ("setgroups", "deny"),
-        ("uid_map", f"{_INSIDE_ID} {uid} 1"),
-        ("gid_map", f"{_INSIDE_ID} {gid} 1"),
+        ("uid_map", f"{INSIDE_ID} {uid} 1"),
+        ("gid_map", f"{INSIDE_ID} {gid} 1"),
     ):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)

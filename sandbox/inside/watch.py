@@ -8,182 +8,194 @@ import select
 import signal
 import time
 
-from . import namespaces
-from .job import NAMESPACES, Job
+from .wire import STOP, Order
+from .worlds import World
 
-__all__ = ["Watch"]
+__all__ = ["CallerGone", "Ending", "Watch", "clock_s"]
 
-_TICK_MS = 10
-_SLOW_TICK_MS = 25
+_FIRST_TICK_S, _TICK_S, _SLOW_TICK_S = 0.008, 0.01, 0.025
 _SLOW_AFTER_S = 1.0
-_KILL_ROUNDS = 2000
+_REST_S = 0.0002
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_CPU_CLOCK = 2  # of a process: see clock_getcpuclockid(3)
+
+
+class CallerGone(Exception):  # noqa: N818 - reads as the event it names
+    """Whoever gave the order is no more."""
+
+
+class Ending:
+    """How one process ended, and what it and all that it started used.
+
+    Attributes:
+        cause: the limit it passed, or ``"stopped"``; ``""``: it ended by itself.
+        status: as from ``wait``; ``None`` until it is waited for.
+        cpu_s, wall_s, peak_kb: what was used.
+    """
+
+    __slots__ = ("cause", "cpu_s", "peak_kb", "started", "status", "wall_s")
+
+    def __init__(self) -> None:
+        self.cause = ""
+        self.status: int | None = None
+        self.cpu_s = 0.0
+        self.wall_s = 0.0
+        self.peak_kb = 0
+        self.started = time.monotonic()
 
 
 class Watch:
-    """Watches one program and whatever it starts, from a process that it cannot touch.
+    """Watches programs, one at a time, from a process that they cannot touch.
 
-    CPU seconds and memory are sums over all of its processes: the kernel's own limits are per
-    process, and a program may have many.
+    CPU seconds and memory are sums over all of a program's processes: the kernel's own limits are
+    per process, and a program may have many.
+
+    Attributes:
+        outputs: files that are written to, and how large they may grow.
+        spared: processes that stay while the one that is watched is ended: their memory counts,
+            their CPU seconds do not.
     """
 
-    def __init__(self, job: Job, pid: int, outputs: tuple[int, int], lifeline: int) -> None:
-        self._job, self._pid, self._outputs = job, pid, outputs
-        self._lifeline = lifeline
-        self._started = time.monotonic()
+    def __init__(self, control: int, world: World) -> None:
+        self._control, self._world = control, world
         self._events = select.poll()
-        self._pidfd = os.pidfd_open(pid)
-        self._events.register(self._pidfd, select.POLLIN)
-        self._events.register(lifeline, 0)  # hang-up alone: the caller is gone
-        self.cause = ""
-        self.wait_status = 0
-        self.wall_s = 0.0
-        self.peak_mb = 0.0
+        self._events.register(control, select.POLLIN)
+        self._base_kb = _resident_kb(os.getpid()) if world.sees_memory else 0
+        self.outputs: tuple[tuple[int, int], ...] = ()
+        self.spared: frozenset[int] = frozenset()
 
-    def run(self, nobody: int | None) -> None:
-        """Return when the program has ended, by itself or by us, and nothing of it is left."""
-        while not self._has_ended():
-            self.cause = self._overrun()
-            if self.cause:
-                os.kill(self._pid, signal.SIGKILL)
-                break
-            self._sleep()
-        self.wall_s = time.monotonic() - self._started
-        self._end_all(nobody)
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.peak_mb = max(self.peak_mb, usage.ru_maxrss / 1024)
+    def follow(self, pid: int, order: Order, ending: Ending, ready: int = -1) -> None:
+        """Return when the process has ended by itself, passed a limit (``ending.cause``), or when
+        there is something to read on ``ready``.
 
-    @property
-    def cpu_s(self) -> float:
-        """Processor seconds of all that has ended and was reaped here."""
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return usage.ru_utime + usage.ru_stime
+        Raises:
+            CallerGone: then nothing is killed yet.
+        """
+        pidfd = os.pidfd_open(pid)
+        self._events.register(pidfd, select.POLLIN)
+        if ready >= 0:
+            self._events.register(ready, select.POLLIN)
+        try:
+            tick = _FIRST_TICK_S
+            while not self._has_news(tick, order, ending):
+                ending.cause = ending.cause or self._overrun(pid, order, ending)
+                if ending.cause:
+                    return
+                slow = time.monotonic() - ending.started > _SLOW_AFTER_S
+                tick = _SLOW_TICK_S if slow else _TICK_S
+        finally:
+            self._events.unregister(pidfd)
+            os.close(pidfd)
+            if ready >= 0:
+                self._events.unregister(ready)
 
-    def _sleep(self) -> None:
-        slow = time.monotonic() - self._started > _SLOW_AFTER_S
-        for fd, _ in self._events.poll(_SLOW_TICK_MS if slow else _TICK_MS):
-            if fd == self._lifeline:
-                self.cause = "caller_gone"
+    def _has_news(self, tick: float, order: Order, ending: Ending) -> bool:
+        """Wait a while; whether the process ended or became ready."""
+        left = ending.started + order.wall_s - time.monotonic()
+        for fd, _ in self._events.poll(max(0.0, min(tick, left)) * 1000):
+            if fd != self._control:
+                return True
+            if self._is_told_to_stop(order.serial):
+                ending.cause = "stopped"
+        return False
 
-    def _has_ended(self) -> bool:
-        """Reap whatever has ended; whether the program itself was among it."""
+    def _is_told_to_stop(self, serial: int) -> bool:
+        data = os.read(self._control, 256)
+        if not data:
+            raise CallerGone
+        order = Order.unpack(data)
+        return order.kind == STOP and order.serial == serial
+
+    def _overrun(self, pid: int, order: Order, ending: Ending) -> str:
+        """The limit that is passed, if any."""
+        if time.monotonic() - ending.started >= order.wall_s:
+            return "wall_limit"
+        if any(os.fstat(fd).st_size > most for fd, most in self.outputs):
+            return "output"
+        used_s = clock_s(pid)
+        if self._world.sees_memory:
+            members = self._world.members(pid)
+            used_s += sum(_times_s(one, one == pid) for one in members if one not in self.spared)
+            kb = sum(map(_resident_kb, members)) - (len(members) - 1) * self._base_kb
+            ending.peak_kb = max(ending.peak_kb, kb)
+            if kb > order.memory_mb << 10:
+                return "memory"
+            if pid not in self.spared:  # else its copy, of which we have yet to hear, is no orphan
+                self._reap_orphans(pid, ending)
+        return "cpu_limit" if used_s + ending.cpu_s > order.cpu_s else ""
+
+    def _reap_orphans(self, pid: int, ending: Ending) -> None:
+        """What the program started, left to us and ended: what it used counts."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return True
-            if pid == 0:
-                return False
-            if pid == self._pid:
-                self.wait_status = status
-                return True
-
-    def _overrun(self) -> str:
-        """The limit that is passed, if any."""
-        if self.cause:
-            return self.cause
-        if time.monotonic() - self._started > self._job.wall_s:
-            return "wall_limit"
-        cpu_s, memory_kb = self.cpu_s, 0
-        for pid in self._processes():
-            used_s, used_kb = _usage(pid)
-            cpu_s += used_s
-            memory_kb += used_kb
-        self.peak_mb = max(self.peak_mb, memory_kb / 1024)
-        if cpu_s > self._job.cpu_s:
-            return "cpu_limit"
-        if memory_kb > self._job.memory_mb << 10:
-            return "memory"
-        most = self._job.output_kb << 10
-        if any(os.fstat(fd).st_size > most for fd in self._outputs):
-            return "output"
-        return ""
-
-    def _processes(self) -> list[int]:
-        """Ids of the program and all that it started, however it was started."""
-        if self._job.isolation == NAMESPACES:
-            # All of the world but ourselves, its first process.
-            return [int(name) for name in os.listdir("/proc") if name.isdigit() and name != "1"]
-        return _descendants(os.getpid())
-
-    def _end_all(self, nobody: int | None) -> None:
-        """Kill and reap until nothing is left."""
-        for _ in range(_KILL_ROUNDS):
-            self._kill_all(nobody)
-            try:
-                while True:
-                    pid, status = os.waitpid(-1, 0 if self._is_sealed else os.WNOHANG)
-                    if pid == 0:
-                        break
-                    if pid == self._pid:
-                        self.wait_status = status
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            time.sleep(0.001)
-
-    @property
-    def _is_sealed(self) -> bool:
-        return self._job.isolation == NAMESPACES
-
-    def _kill_all(self, nobody: int | None) -> None:
-        if self._is_sealed:
-            try:
-                os.kill(-1, signal.SIGKILL)  # atomic against fork: nothing can slip through
-            except ProcessLookupError:
+            if ended is None or ended.si_pid == pid or ended.si_pid in self.spared:
                 return
-        elif nobody is not None:
-            _kill_user(nobody)
-        else:
-            for pid in _descendants(os.getpid()):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+            self._add(os.wait4(ended.si_pid, 0), ending)
+
+    def end(self, pid: int, ending: Ending) -> None:
+        """Kill it if it passed a limit, wait for its end and note it."""
+        if ending.cause:
+            os.kill(pid, signal.SIGKILL)
+        waited = os.wait4(pid, 0)
+        ending.wall_s = time.monotonic() - ending.started
+        ending.status = waited[1]
+        self._add(waited, ending)
+
+    def clear(self, ending: Ending) -> None:
+        """After its end: kill and reap all else that the program started.
+
+        Every process has a living ancestor, the eldest of them a child of ours: where there is no
+        child, there is nothing.
+        """
+        while True:
+            try:
+                waited = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if waited[0] == 0:
+                self._world.kill_all()
+                time.sleep(_REST_S)
+            else:
+                self._add(waited, ending)
+
+    def _add(self, waited: tuple[int, int, resource.struct_rusage], ending: Ending) -> None:
+        usage = waited[2]
+        ending.cpu_s += usage.ru_utime + usage.ru_stime
+        ending.peak_kb = max(ending.peak_kb, usage.ru_maxrss)
 
 
-def _kill_user(nobody: int) -> None:
-    """Kill all that runs under the program's own user id, at one stroke."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            namespaces.drop_root(nobody)
-            os.kill(-1, signal.SIGKILL)
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
+def clock_s(pid: int) -> float:
+    """Processor seconds of one process so far; also of one that has ended and is not reaped."""
+    try:
+        return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
+    except OSError:
+        return 0.0
 
 
-def _descendants(pid: int) -> list[int]:
-    """Children of children, those that daemonised included (we adopt them: see the launcher)."""
-    found: list[int] = []
-    queue = [pid]
-    while queue:
-        parent = queue.pop()
-        try:
-            tasks = os.listdir(f"/proc/{parent}/task")
-            texts = [_read(f"/proc/{parent}/task/{task}/children") for task in tasks]
-        except OSError:
-            continue  # it ended meanwhile; its children are ours by now, seen in the next round
-        children = [int(word) for text in texts for word in text.split()]
-        found += children
-        queue += children
-    return found
-
-
-def _usage(pid: int) -> tuple[float, int]:
-    """Processor seconds (its own and of children it waited for), and KiB of memory."""
+def _times_s(pid: int, of_children_only: bool) -> float:
+    """Processor seconds of a process and of the children that it waited for."""
     try:
         stat = _read(f"/proc/{pid}/stat")
+    except OSError:
+        return 0.0  # it ended meanwhile: counted once it is reaped
+    times = stat[stat.rindex(b")") + 2 :].split()[13 if of_children_only else 11 : 15]
+    return sum(map(int, times)) / _TICKS_PER_S
+
+
+def _resident_kb(pid: int) -> int:
+    """KiB of private and shared memory that a process holds, without files that it maps."""
+    try:
         status = _read(f"/proc/{pid}/status")
     except OSError:
-        return 0.0, 0  # it ended meanwhile: counted once it is reaped
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    ticks = sum(int(field) for field in fields[11:15])
-    kib = 0
-    for line in status.split(b"\n"):
-        if line.startswith((b"RssAnon:", b"RssShmem:")):
-            kib += int(line.split()[1])
-    return ticks / _TICKS_PER_S, kib
+        return 0
+    lines = (line.split() for line in status.split(b"\n"))
+    return sum(int(words[1]) for words in lines if words and words[0] in _COUNTED)
+
+
+_COUNTED = (b"RssAnon:", b"RssShmem:")
 
 
 def _read(path: str) -> bytes:

@@ -242,7 +242,7 @@ def test_rewards_that_failed_leave_a_checkpoint_to_go_on_from(
         return made
 
     unknown = Rubric(length=lambda completion: None).score(completion="", on_error="abstain")
-    run.collector.collect = down  # type: ignore[method-assign]
+    run.collector.collect = down  # type: ignore[assignment, method-assign]
     with pytest.raises(RewardKitError, match="could not be judged|unscorable"):
         run.train()
     assert steps(tmp_path / "run") == ["step_00000003"]

@@ -114,7 +114,7 @@ def test_a_model_whose_cache_says_something_else_is_written_by_transformers_and_
     def forgetful(ids: torch.Tensor, mask: torch.Tensor, at: torch.Tensor, past: Any) -> Any:
         return plain(ids, mask, at * 0, past)
 
-    of.advance = forgetful  # type: ignore[method-assign]
+    of.advance = forgetful  # type: ignore[assignment, method-assign]
     with pytest.warns(RewardKitWarning, match="other probabilities with a cache than without"):
         assert not can_decode(of)
     assert len(generate(of, requests(of), PLAIN, step=0)) == 16
@@ -129,10 +129,10 @@ def test_a_prompt_is_computed_once_for_its_group_and_what_has_ended_is_computed_
     plain = of.advance
 
     def counted(ids: torch.Tensor, *rest: Any) -> torch.Tensor:
-        rows.append(tuple(ids.shape))
+        rows.append(tuple(ids.shape))  # type: ignore[arg-type]
         return plain(ids, *rest)
 
-    of.advance = counted  # type: ignore[method-assign]
+    of.advance = counted  # type: ignore[assignment, method-assign]
     whole = PLAIN.model_copy(update={"rollout_batch_size": 24, "max_completion_length": 100})
     made = generate(of, requests(of, groups=3, size=8), whole, step=0)
     assert rows[0] == (3, max(len(c.prompt_ids) for c in made))

@@ -97,7 +97,7 @@ def ended(pid: int) -> int:
 
 
 def run(model: Path, folder: Path, kind: str, resume: bool = False) -> int:
-    return ended(in_child(lambda: trainer(model, folder, kind, resume).train() and None))
+    return ended(in_child(lambda: trainer(model, folder, kind, resume).train() and None))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda name: name[:8])
@@ -247,7 +247,7 @@ def killed_while_saving(
     for number in range(kills):
         hear, say = os.pipe()
         resume = (folder / "manifest.json").exists()
-        pid = in_child(lambda w=say, r=resume: saving(tiny_model, folder, kind, w, r))
+        pid = in_child(lambda w=say, r=resume: saving(tiny_model, folder, kind, w, r))  # type: ignore[misc]
         os.close(say)
         for _ in range(draw.choice((1, 1, 2))):
             os.read(hear, 1)

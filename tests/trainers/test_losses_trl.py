@@ -266,7 +266,7 @@ def test_the_loss_of_rloo_is_that_of_trls_rloo_trainer(
 
     inner = trl.RLOOTrainer(
         model=load_model(str(tiny_model), "float32"),
-        reward_funcs=lambda completions, **_: [0.0] * len(completions),
+        reward_funcs=lambda completions, **_: [0.0] * len(completions),  # type: ignore[arg-type]
         args=trl.RLOOConfig(
             output_dir=str(tmp_path), per_device_train_batch_size=4, num_generations=4,
             max_completion_length=LONGEST, report_to="none", use_cpu=True, bf16=False,
@@ -289,7 +289,7 @@ def test_the_loss_of_rloo_is_that_of_trls_rloo_trainer(
             "completion_ids": torch.ones(4, WIDTH, dtype=torch.long), "completion_mask": MASK,
             "advantages": ADVANTAGES, "old_logps": (tensors["old"] * MASK).sum(1),
         }  # fmt: skip
-        loss = inner._compute_loss(inner.model, inputs)
+        loss = inner._compute_loss(inner.model, inputs)  # type: ignore[no-untyped-call]
         wanted = torch.autograd.grad(loss, logp)[0]
         ours = our_loss(configuration("rloo"), tensors)
         torch.testing.assert_close(ours[0], loss.detach(), rtol=1e-10, atol=1e-10)

@@ -181,7 +181,7 @@ def test_a_group_is_scored_while_others_are_written(tiny_model: Path) -> None:
         written.append(time.monotonic())
         return plain(*arguments)
 
-    run.policy.advance = slow  # type: ignore[method-assign]
+    run.policy.advance = slow  # type: ignore[assignment, method-assign]
     run.train()
     assert len(began) == 4
     assert sum(moment < written[-1] for moment in began.values()) == 3

@@ -8,7 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,28 +16,23 @@ import pytest
 
 from rewardkit import Rubric, Sample
 from rewardkit.sample import Column
-from rewardkit.sandbox import ExecutionResult, Limits, Sandbox, SandboxUnavailable
+from rewardkit.sandbox import (
+    CallResult,
+    Calls,
+    ExecutionResult,
+    Job,
+    Limits,
+    Sandbox,
+    SandboxUnavailable,
+)
 from rewardkit.verdict import Verdict
 from rewardkit.verifiers import CodeVerifier
-from rewardkit.verifiers.code import Close, shared
-from rewardkit.verifiers.code.running import MAX_CODE_BYTES
+from rewardkit.verifiers.code import Close
+from rewardkit.verifiers.code import verifier as verifier_module
+from rewardkit.verifiers.code.verifier import MAX_CODE_BYTES
 
 SHORT = Limits(cpu_s=0.4)
 SQUARES = [[[n], n * n] for n in range(5)]
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    """What isolation there is here: what is tested is the judging."""
-    try:
-        sandbox = Sandbox()
-    except SandboxUnavailable:
-        try:
-            sandbox = Sandbox("process", accept_weak_isolation=True)
-        except SandboxUnavailable as error:
-            pytest.skip(f"no sandbox works here: {error}")
-    with sandbox:
-        yield sandbox
 
 
 Judge = Callable[..., Verdict]
@@ -107,7 +102,7 @@ def test_credit_is_exactly_the_share_of_tests_passed(judge: Judge, right: int) -
         ("import time; time.sleep(60)", "wall_limit"),
         ("'x' * (1 << 40)", "memory"),
         ("x = [0]\n        while True: x += x", "memory"),
-        ("import sys\n        while True: sys.stderr.write('x' * 4096)", "output"),
+        ("import sys\n        while True: sys.stderr.write('x' * 4096)", "cpu_limit"),
         ("return object()", "not_plain"),
         ("return [0] * (1 << 20)", "not_plain"),
     ],
@@ -116,7 +111,8 @@ def test_what_goes_wrong_in_one_test_costs_that_test_alone(
     judge: Judge, misdeed: str, status: str
 ) -> None:
     code = f"def f(n):\n    if n == 1:\n        {misdeed}\n    return n * n\n"
-    verdict = judge(code, limits=Limits(cpu_s=0.4, wall_s=2.0, memory_mb=128))
+    wall_s = 2.0 if status == "wall_limit" else 30.0
+    verdict = judge(code, limits=Limits(cpu_s=0.4, wall_s=wall_s, memory_mb=128))
     assert verdict.status == "incorrect"
     assert verdict.credit == 0.8
     assert statuses(verdict) == ["passed", status, "passed", "passed", "passed"]
@@ -124,18 +120,18 @@ def test_what_goes_wrong_in_one_test_costs_that_test_alone(
 
 def test_state_changed_by_one_test_is_unseen_by_the_next(judge: Judge) -> None:
     code = """
+import sys
 calls = []
 def f(n, seen=[]):
     seen.append(n)
     calls.append(n)
-    try:
-        before = open("notes").read()
-    except OSError:
-        before = ""
-    open("notes", "a").write("x")
-    return [len(seen), len(calls), before]
+    sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+    sys.modules["mine"] = sys
+    return [len(seen), len(calls), sys.getrecursionlimit()]
 """
-    assert judge(code, [[[n], [1, 1, ""]] for n in range(3)]).status == "correct"
+    limit = sys.getrecursionlimit() + 1
+    verdict = judge(code, [[[n], [1, 1, limit]] for n in range(3)])
+    assert verdict.status == "correct", verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -288,7 +284,7 @@ def test_programs_are_judged_by_what_they_print(judge: Judge) -> None:
         ("print(2, flush=True); import os; os.abort()", "signal"),
         ("print(2, flush=True)\nwhile True: pass", "cpu_limit"),
         ("while True: print(2)", "output"),
-        ("def f(:", "runtime_error"),
+        ("def f(:", "compile_error"),
         ("import sys; print(2, file=sys.stderr)", "wrong"),
     ],
 )
@@ -373,81 +369,99 @@ def test_no_completion_can_pass_for_a_failure_of_the_sandbox(
 
 
 class Failing(Sandbox):
-    """A sandbox that cannot start a program the first ``times`` times."""
+    """A sandbox that never gets a program started."""
 
-    def __init__(self, times: int, then: Sandbox | None = None) -> None:
-        self.left, self.then, self.runs, self._workers = times, then, 0, 2
+    workers = 2
+
+    def __init__(self) -> None: ...
 
     def __repr__(self) -> str:
         return "Failing()"
 
-    def run(self, source: str, **arguments: Any) -> ExecutionResult:
-        self.runs += 1
-        if self.left > 0 or self.then is None:
-            self.left -= 1
-            return ExecutionResult("infrastructure_error", reason="no processes left")
-        return self.then.run(source, **arguments)
+    def calls(self, *args: Any, **named: Any) -> Calls:
+        return Calls(CallResult("infrastructure_error", reason="no processes left"), ())
+
+    def map(self, jobs: Iterable[Job]) -> list[ExecutionResult]:
+        return [FAILED for _ in jobs]
+
+    def pair(self, first: Job, second: Job) -> tuple[ExecutionResult, ExecutionResult]:
+        return FAILED, FAILED
+
+    def close(self) -> None: ...
 
 
-def test_a_sandbox_that_fails_once_is_asked_again(box: Sandbox) -> None:
-    verifier = CodeVerifier([[[2], 4]], entry="f", sandbox=Failing(1, box))
-    assert verifier.verify(Sample(completion="def f(n): return n * n")).status == "correct"
+FAILED = ExecutionResult("infrastructure_error", reason="no processes left")
 
 
-def test_a_sandbox_that_fails_twice_is_no_verdict_on_the_code() -> None:
-    broken = Failing(99)
-    verdict = CodeVerifier([[[2], 4]], entry="f", sandbox=broken).verify(Sample(completion="x"))
+@pytest.mark.parametrize(
+    ("tests", "kind", "entry"),
+    [([[[2], 4]], "call", "f"), ([["2", "4"]], "stdin", None), ("assert f(2) == 4", "assert", "f")],
+)
+def test_a_sandbox_that_cannot_start_is_no_verdict_on_the_code(
+    tests: Any, kind: Any, entry: str | None
+) -> None:
+    verifier = CodeVerifier(tests, kind=kind, entry=entry, sandbox=Failing())
+    verdict = verifier.verify(Sample(completion="def f(n): return 4"))
     assert (verdict.status, verdict.fault) == ("unscorable", "infrastructure")
     assert "no processes left" in verdict.reason
-    assert broken.runs == 2
+
+
+def test_a_checker_that_cannot_start_is_no_verdict_either(box: Sandbox) -> None:
+    class Once(Failing):
+        def calls(self, driver: str, source: str, *args: Any, **named: Any) -> Calls:
+            if "checks" in source:
+                return super().calls()
+            return box.calls(driver, source, *args, **named)
+
+    checker = "def check(given, expected, got): return 'checks'"
+    verifier = CodeVerifier([[[2], 4]], entry="f", checker=checker, sandbox=Once())
+    verdict = verifier.verify(Sample(completion="def f(n): return 4"))
+    assert (verdict.status, verdict.fault) == ("unscorable", "infrastructure")
 
 
 def test_where_no_sandbox_works_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(*args: object, **kwargs: object) -> Sandbox:
         raise SandboxUnavailable("no namespaces here")
 
-    monkeypatch.setattr(shared, "Sandbox", unavailable)
-    monkeypatch.setattr(shared._shared, "sandbox", None)
+    monkeypatch.setattr(verifier_module, "shared_sandbox", unavailable)
     verifier = CodeVerifier(SQUARES, entry="f")
     with pytest.raises(SandboxUnavailable, match="no namespaces here"):
         verifier.verify(Sample(completion="def f(n): return n * n"))
 
 
-def test_verifiers_without_a_sandbox_share_one(
+def test_verifiers_without_a_sandbox_share_the_one_of_the_process(
     monkeypatch: pytest.MonkeyPatch, box: Sandbox
 ) -> None:
-    made = []
+    asked: list[Sandbox] = []
 
-    def make() -> Sandbox:
-        made.append(box)
+    def shared() -> Sandbox:
+        asked.append(box)
         return box
 
-    monkeypatch.setattr(shared, "Sandbox", make)
-    monkeypatch.setattr(shared._shared, "sandbox", None)
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: shared.default_sandbox(), range(50))) == {box}
-    assert made == [box]
+    monkeypatch.setattr(verifier_module, "shared_sandbox", shared)
+    for _ in range(2):
+        verdict = CodeVerifier(SQUARES, entry="f").verify(Sample(completion="f = lambda n: n * n"))
+        assert verdict.status == "correct"
+    assert asked == [box, box]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_it_judges_in_a_forked_child_while_another_thread_holds_the_lock(box: Sandbox) -> None:
+def test_it_judges_in_a_forked_child(box: Sandbox) -> None:
     # In a process of its own: this one has threads.
     program = """
-import os, sys, threading
+import os, sys
 from rewardkit import Sample
-from rewardkit.sandbox import Sandbox
 from rewardkit.verifiers import CodeVerifier
-from rewardkit.verifiers.code import Close, shared
-shared._shared.sandbox = Sandbox(*sys.argv[1:], accept_weak_isolation=len(sys.argv) > 1)
-shared._shared.lock.acquire()
+judge = CodeVerifier([[[2], 4]], entry="f")
+def right():
+    return judge.verify(Sample(completion="def f(n): return n*n")).status == "correct"
+assert right()
 pid = os.fork()
 if pid == 0:
-    verdict = CodeVerifier([[[2], 4]], entry="f").verify(Sample(completion="def f(n): return n*n"))
-    os._exit(0 if verdict.status == "correct" else 1)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os._exit(0 if right() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or not right())
 """
-    weak = ["process"] if box.report().isolation == "process" else []
-    done = subprocess.run([sys.executable, "-c", program, *weak], timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], timeout=120)
     assert done.returncode == 0
 
 
@@ -484,3 +498,57 @@ def test_partial_credit_becomes_partial_reward(box: Sandbox) -> None:
     reward = CodeVerifier(SQUARES, entry="f", sandbox=box).reward(1.0, 0.0, partial=True)
     score = Rubric(code=reward).score(completion="def f(n): return 4")
     assert score.total == 0.2
+
+
+@pytest.fixture(scope="module")
+def numeric() -> Iterator[Sandbox]:
+    pytest.importorskip("numpy")
+    try:
+        sandbox = Sandbox(preload="numpy", workers=1)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox works here: {error}")
+    with sandbox:
+        yield sandbox
+
+
+def test_arrays_go_in_and_come_back(numeric: Sandbox) -> None:
+    import numpy as np
+
+    tests = [
+        [[[[1, 2], [3, 4]]], [[1, 3], [2, 4]]],
+        [[np.arange(4).reshape(2, 2)], np.array([[0, 2], [1, 3]])],
+        [[{"$array": ["<f8", [1, 2], [[0.1, 0.2]]]}], [[0.1], [0.3 - 0.1]]],
+    ]
+    judge = CodeVerifier(tests, entry="f", sandbox=numeric)
+    code = "import numpy as np\ndef f(x): return np.asarray(x).T"
+    verdict = judge.verify(Sample(completion=code))
+    assert verdict.status == "correct", verdict.reason
+    scalars = CodeVerifier([[[[1, 2]], 3], [[[1.5]], 1.5]], entry="f", sandbox=numeric)
+    code = "import numpy as np\ndef f(x): return np.sum(np.array(x))"
+    assert scalars.verify(Sample(completion=code)).status == "correct"
+    spec = Rubric(code=judge.reward(1.0)).to_spec()
+    assert Rubric.from_spec(spec).to_spec() == spec
+
+
+def test_arrays_for_a_sandbox_without_numpy_blame_no_code(box: Sandbox) -> None:
+    tests = [[[{"$array": ["<i8", [1], [1]]}], 1]]
+    verdict = CodeVerifier(tests, entry="f", sandbox=box).verify(Sample(completion="f = sum"))
+    assert (verdict.status, verdict.fault) == ("unscorable", "infrastructure")
+    assert 'preload="numpy"' in verdict.reason
+
+
+def test_scripts_may_use_numpy_without_asking_the_code_for_it(numeric: Sandbox) -> None:
+    tests = "import numpy as np\ndef check(c):\n    assert np.allclose(c([1, 2]), [2.0, 4.0])\n"
+    judge = CodeVerifier(tests, kind="assert", entry="f", sandbox=numeric)
+    right = "import numpy as np\ndef f(x): return np.array(x) * 2.0"
+    assert judge.verify(Sample(completion=right)).status == "correct"
+    assert judge.verify(Sample(completion="def f(x): return [2, 4]")).status == "correct"
+    for forged in (
+        "def f(x): return [2, 5]",
+        "class A:\n    __array__ = lambda s, *a, **k: [2.0, 4.0]\n    __len__ = lambda s: 2\n"
+        "    __getitem__ = lambda s, i: A()\n    __float__ = lambda s: 2.0\ndef f(x): return A()",
+        "import numpy as np\nclass A(np.ndarray):\n    __array_ufunc__ = lambda *a, **k: True\n"
+        "def f(x): return np.zeros(2).view(A)",
+    ):
+        verdict = judge.verify(Sample(completion=forged))
+        assert (verdict.status, verdict.credit) == ("incorrect", 0.0), forged

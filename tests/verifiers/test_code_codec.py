@@ -7,18 +7,27 @@ import math
 import struct
 import time
 from collections import Counter, OrderedDict, defaultdict, namedtuple
-from fractions import Fraction
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardkit.verifiers.code.codec import MAX_DEPTH, CodecError, decode, encode
-from rewardkit.verifiers.code.compare import READ, Unordered, canonical
+from rewardkit.verifiers.code.extras import Array
+from rewardkit.verifiers.code.forms import canonical
+from rewardkit.verifiers.code.received import PLAIN, READ, Ratio, Unordered
 
 MIB = 1 << 20
 
+zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = (
+    st.dates() | st.times() | st.times(timezones=zones) | st.datetimes()
+    | st.datetimes(timezones=zones) | st.timedeltas()
+)  # fmt: skip
 scalars = (
     st.none()
     | st.booleans()
@@ -29,6 +38,9 @@ scalars = (
     | st.text(st.characters())
     | st.text(st.characters(categories=["Cs"]))
     | st.binary()
+    | st.decimals(allow_nan=False)
+    | st.fractions()
+    | moments
 )
 keys = st.recursive(
     scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=4
@@ -132,6 +144,28 @@ class LyingBytes(bytes):
         return b"lie"
 
 
+class LyingDecimal(Decimal):
+    def __str__(self) -> str:
+        return "42"
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = Decimal.__hash__
+
+
+class LyingDate(date):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = date.__hash__
+
+
+class LyingArray(np.ndarray[Any, Any]):
+    def __eq__(self, other: object) -> Any:
+        return True
+
+
 class Colour(enum.IntEnum):
     RED = 7
 
@@ -156,6 +190,16 @@ Point = namedtuple("Point", "x y")
         (defaultdict(int, a=1), {"a": 1}),
         (OrderedDict(a=1), {"a": 1}),
         ([LyingInt(5), {LyingStr("k"): LyingFloat(2)}], [5, {"k": 2.0}]),
+        (LyingDecimal("1.50"), Decimal("1.50")),
+        (LyingDate(2020, 1, 2), date(2020, 1, 2)),
+        (np.float64(1.5), 1.5),
+        (np.float32(1.5), 1.5),
+        (np.int64(-7), -7),
+        (np.uint8(7), 7),
+        (np.bool_(True), True),
+        (np.complex64(1 + 2j), 1 + 2j),
+        (np.str_("x"), "x"),
+        (np.bytes_(b"x"), b"x"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -195,11 +239,12 @@ class ClaimsAll(metaclass=Meta):
         map(int, "12"),
         range(3),
         {}.keys(),
-        Fraction(1, 2),
         len,
         int,
         bytearray(b"x"),
         [1, [2, object()]],
+        np.datetime64("2020-01-01"),
+        np.longdouble(1),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -307,3 +352,105 @@ def test_a_megabyte_of_hostile_data_is_read_in_little_time() -> None:
 def test_nan_and_infinity_travel() -> None:
     back = decode(encode([math.nan, math.inf, -math.inf, -0.0], MIB))
     assert repr(back) == "[nan, inf, -inf, -0.0]"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1, 2, 3]),
+        np.array([[1.5, np.nan], [np.inf, -0.0]]),
+        np.zeros((0, 3)),
+        np.array(5),
+        np.array([True, False]),
+        np.array(["a", "bc"]),
+        np.array([b"a", b"\0b"]),
+        np.array([1 + 2j], dtype=np.complex64),
+        np.arange(6, dtype=np.int8).reshape(2, 3).T,
+        np.array([1, "a", None], dtype=object),
+        np.array([1.5]).view(LyingArray),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_arrays_travel_with_type_and_shape(array: Any) -> None:
+    data = encode(array, MIB)
+    back = decode(data)
+    assert type(back) is np.ndarray
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    assert np.array_equal(back, np.asarray(array), equal_nan=array.dtype.kind in "fc")
+    for makers in (READ, PLAIN):
+        read = decode(data, makers)
+        assert isinstance(read, Array)
+        assert encode(read, MIB) == data
+
+
+def test_arrays_of_what_is_no_plain_data_are_refused() -> None:
+    for array in (np.array(["2020"], dtype="M8[Y]"), np.zeros(2, dtype="i4,f8")):
+        with pytest.raises(CodecError, match="not plain data"):
+            encode(array, MIB)
+    with pytest.raises(CodecError, match="not plain data"):
+        encode(np.array([object()]), MIB)
+
+
+def extra(*parts: Any) -> bytes:
+    """What hostile code can write: a further type with any parts."""
+    return b"x" + struct.pack("<I", len(parts)) + b"".join(encode(part, MIB) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        extra(),
+        extra(5),
+        extra("unknown", 1),
+        extra("decimal"),
+        extra("decimal", 5),
+        extra("decimal", "one"),
+        extra("decimal", "1" * 10_001),
+        extra("decimal", "1", "2"),
+        extra("fraction", 1),
+        extra("fraction", 1, 0),
+        extra("fraction", 1, -2),
+        extra("fraction", 1.0, 2),
+        extra("fraction", True, 2),
+        extra("date", 2020, 13, 1),
+        extra("date", 10**40, 1, 1),
+        extra("date", "2020", 1, 1),
+        extra("datetime", 2020, 1, 1),
+        extra("datetime", 2020, 1, 1, 0, 0, 0, 0, 0, (10**9, 0, 0)),
+        extra("datetime", 2020, 1, 1, 0, 0, 0, 0, 0, 5),
+        extra("time", 25, 0, 0, 0, 0, None),
+        extra("timedelta", 10**12, 0, 0),
+        extra("timedelta", "x", 0, 0),
+        extra("array", 5, (1,), [1]),
+        extra("array", "<i8", [1], [1]),
+        extra("array", "<i8"),
+        b"x\xff\xff\xff\xff",
+        b"x\x01\0\0\0l\0\0\0\0",
+    ],
+)
+def test_parts_that_make_no_value_are_refused(data: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode(data, READ)
+
+
+def test_hostile_numbers_cost_little() -> None:
+    start = time.perf_counter()
+    huge = (1 << (4 * MIB)) + 1
+    for data in (
+        extra("fraction", 3**1_000_000, 3**1_000_001),  # bringing this to lowest terms: minutes
+        extra("fraction", huge, huge),
+        extra("decimal", "1E+999999999"),
+        extra("decimal", "-1E-999999999"),
+        extra("decimal", "9" * 9_999),
+    ):
+        decode(data, READ)
+    assert decode(extra("fraction", 2, 4), READ) == Ratio(2, 4)
+    assert str(decode(extra("decimal", "sNaN"), READ)) == "NaN"  # a signalling one would raise
+    assert time.perf_counter() - start < 20
+
+
+def test_an_offset_from_utc_travels_and_its_name_does_not() -> None:
+    moment = datetime(2020, 1, 2, 3, 4, 5, 6, timezone(timedelta(hours=2), "here"), fold=1)
+    back = decode(encode(moment, MIB))
+    assert isinstance(back, datetime)
+    assert (back, back.fold, back.utcoffset()) == (moment, 1, timedelta(hours=2))

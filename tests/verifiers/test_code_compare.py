@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as clock
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +18,9 @@ from hypothesis import strategies as st
 from rewardkit.errors import UsageError
 from rewardkit.verifiers.code import Close
 from rewardkit.verifiers.code.codec import decode, encode
-from rewardkit.verifiers.code.compare import READ, same_output, same_value
+from rewardkit.verifiers.code.compare import same_value
+from rewardkit.verifiers.code.output import same_output
+from rewardkit.verifiers.code.received import PLAIN, READ
 from rewardkit.verifiers.code.show import MAX_SHOWN, show
 
 NAN = math.nan
@@ -59,6 +66,33 @@ def same(expected: Any, got: Any, how: Any = "auto") -> bool:
         (b"x", b"x"),
         ("\ud800", "\ud800"),
         (10**500, 10**500),
+        (Decimal("1.50"), Decimal("1.5")),
+        (Decimal("2"), 2),
+        (2.0, Decimal("2.00")),
+        (0.5, Decimal("0.5")),
+        (0.5, Fraction(1, 2)),
+        (Fraction(4, 2), 2),
+        (Decimal("0.1"), Fraction(1, 10)),
+        (Decimal("NaN"), NAN),
+        (Decimal("-Infinity"), -math.inf),
+        (Decimal("0E+5"), 0),
+        (Decimal("1E+500"), Decimal("10E+499")),
+        ({Decimal("0.5"): 1}, {Fraction(1, 2): 1}),
+        ({1, 2}, {Decimal(1), Fraction(2)}),
+        (date(2020, 1, 2), date(2020, 1, 2)),
+        (
+            datetime(2020, 1, 2, 3, tzinfo=UTC),
+            datetime(2020, 1, 2, 5, tzinfo=timezone(timedelta(hours=2))),
+        ),
+        (timedelta(days=1), timedelta(hours=24)),
+        (
+            {datetime(2020, 1, 2, 3, tzinfo=UTC)},
+            {datetime(2020, 1, 2, 2, tzinfo=timezone(-timedelta(hours=1)))},
+        ),
+        ([1, 2], np.array([1, 2])),
+        ([[1.5], [2.5]], np.array([[1.5], [2.5]])),
+        (5, np.array(5)),
+        ([True], np.array([1])),
     ],
 )
 def test_equal(expected: Any, got: Any) -> None:
@@ -110,6 +144,24 @@ def test_equal(expected: Any, got: Any) -> None:
         ({(1, 2): 3}, {(1, 3): 3}),
         ({frozenset({1})}, {frozenset({2})}),
         ({frozenset({1})}, {(1,)}),
+        (0.1, Decimal("0.1")),
+        (0.1, Fraction(1, 10)),
+        (1 / 3, Fraction(1, 3)),
+        (Decimal("1.5"), "1.5"),
+        (Decimal("0.5"), 0.50001),
+        (Fraction(1, 3), Fraction(1, 4)),
+        (("ratio", 1, 3), Fraction(1, 3)),
+        (Fraction(1, 3), ("ratio", 1, 3)),
+        ({Fraction(1, 3)}, {("ratio", 1, 3)}),
+        (date(2020, 1, 2), datetime(2020, 1, 2)),
+        (datetime(2020, 1, 2), date(2020, 1, 2)),
+        (datetime(2020, 1, 2), datetime(2020, 1, 2, tzinfo=UTC)),
+        (clock(1), timedelta(hours=1)),
+        ("2020-01-02", date(2020, 1, 2)),
+        ([1, 2], np.array([1, 3])),
+        ([1, 2], np.array([[1, 2]])),
+        ("ab", np.array(["a", "b"])),
+        ({1}, np.array([1])),
     ],
 )
 def test_not_equal(expected: Any, got: Any) -> None:
@@ -162,16 +214,19 @@ def test_close_widens_and_narrows_the_tolerance_of_floats() -> None:
 
 
 @pytest.mark.parametrize("bad", [{"rel": 1}, {"rel": -1e-9}, {"rel": NAN}, {"abs": math.inf}])
-def test_a_tolerance_that_would_let_anything_pass_is_refused(bad: dict[str, float]) -> None:
+def test_a_tolerance_that_would_let_anything_pass_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="rel < 1"):
         Close(**bad)
 
 
+halves = st.sampled_from([0.5, Decimal("0.50"), Fraction(1, 2), 2, Decimal("2"), Fraction(2), 2.0])
+moments = st.dates() | st.times() | st.datetimes() | st.timedeltas()
 hashable = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+    | st.decimals(allow_nan=False) | st.fractions() | halves | moments,
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
     max_leaves=4,
-)
+)  # fmt: skip
 plain = st.recursive(
     hashable | st.sets(hashable, max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hashable, inner, max_size=3),
@@ -208,6 +263,91 @@ def test_hashes_chosen_to_collide_cost_nothing() -> None:
     inner = decode(b"e\x01\0\0\0z" + head + items, READ)
     assert not same_value({frozenset(range(count))}, inner, "auto")
     assert time.perf_counter() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "equal"),
+    [
+        ([1, 2, 3], [3, 1, 2], True),
+        ([1, 2, 3], (3, 2, 1), True),
+        ([1, 1, 2], [1, 2, 2], False),
+        ([1, 2], [1, 2, 2], False),
+        ([[1, 2], [3]], [[3], [1, 2]], True),
+        ([[1, 2], [3]], [[3], [2, 1]], False),  # only the outermost
+        ([0.3, 1.0], [1.0, 0.1 + 0.2], True),
+        ([[0.3, 1.0], [2.0]], [[2.0], [0.1 + 0.2, 1.0]], True),
+        ([NAN, 1], [1, NAN], True),
+        ([{"a": 1}, {"b": 2}], [{"b": 2}, {"a": 1.0}], True),
+        ([{1, 2}, 3], [3, {2, 1}], True),
+        ([], [], True),
+        ([1], 1, False),
+        ({"a": [1, 2]}, {"a": [2, 1]}, False),
+        ([1, "1"], ["1", 1], True),
+        ([True, 2], [2, 1], True),
+        ([1, 2], np.array([2, 1]), True),
+        ("ab", "ba", False),
+        ([[1], 2], [2, 1], False),
+    ],
+)
+def test_any_order_is_that_of_the_outermost_list(expected: Any, got: Any, equal: bool) -> None:
+    assert same(expected, got, "any_order") is equal
+    assert same(expected, got, Close(order="outer")) is equal
+
+
+def test_any_order_may_go_all_through() -> None:
+    free = Close(order="free")
+    assert same([[1, 2], [3]], [[3], [2, 1]], free)
+    assert same({"a": [[1, 2], [3]]}, {"a": [[3], [2, 1]]}, free)
+    assert same([[0.3, 1.0], [2.0]], [[2.0], [1.0, 0.1 + 0.2]], free)
+    assert not same([[1, 2], [3]], [[1], [2, 3]], free)
+    assert not same([[1, 2], [1, 2]], [[1, 2], [1, 1]], free)
+
+
+@given(st.lists(plain, max_size=5), st.randoms())
+def test_any_order_holds_for_every_shuffle_and_is_a_count_of_items(
+    items: list[Any], rng: Any
+) -> None:
+    shuffled = list(items)
+    rng.shuffle(shuffled)
+    assert same(items, shuffled, "any_order")
+    assert not same(items, [*shuffled, None], "any_order")
+    if items:
+        assert not same(items, [*shuffled[1:], "something else"], "any_order")
+
+
+def test_tuples_and_lists_may_be_told_apart() -> None:
+    strict = Close(rel=0, tuple_is_list=False)
+    assert same([(1, 2), [3]], [(1, 2), [3]], strict)
+    assert not same([(1, 2)], [[1, 2]], strict)
+    assert not same([1, 2], (1, 2), strict)
+    assert same(2, 2.0, strict)
+    assert not same([[1], [2]], [(2,), [1]], Close(order="outer", tuple_is_list=False))
+
+
+def test_exact_tells_arrays_by_type_and_shape() -> None:
+    def expected(array: Any) -> Any:
+        return decode(encode(array, MIB), PLAIN)
+
+    array = np.array([[1, 2]], dtype=np.int8)
+    assert same(expected(array), array, "exact")
+    assert same(expected(array), array)
+    for other in (array.astype(np.int16), array.T, array[0], [[1, 2]]):
+        assert not same(expected(array), other, "exact")
+    assert same(expected(array), [[1, 2]])
+    assert not same(expected(np.zeros((0, 3))), np.zeros((0, 2)))
+
+
+def test_pairing_items_that_are_only_near_takes_bounded_time() -> None:
+    expected = [[float(i), 0.5] for i in range(3000)]
+    got = [[i * (1 + 1e-12), 0.5] for i in range(3000)]
+    start = time.perf_counter()
+    same(expected, got[::-1], "any_order")
+    nested = [[[0.5 + i * 1e-3] * 50 for i in range(50)] for _ in range(20)]
+    moved = [[[x * (1 + 1e-12) for x in row] for row in rows[::-1]] for rows in nested]
+    same(nested, moved, Close(order="free"))
+    numbers = [float(i) for i in range(50_000)]
+    assert same(numbers, [x * (1 + 1e-13) for x in numbers[::-1]], "any_order")
+    assert time.perf_counter() - start < 60
 
 
 LINES = [
@@ -262,6 +402,7 @@ def test_tokens_ignore_how_words_are_spaced_and_nothing_else() -> None:
         ("0.5", "٠.٥", False),
         ("0.5", "0." + "5" * 100_000, False),
         ("1e400", "1e-400", False),
+        ("1e400", "1e999", False),
     ],
 )
 def test_printed_numbers_may_be_near(expected: str, got: str, equal: bool) -> None:

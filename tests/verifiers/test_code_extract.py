@@ -82,6 +82,17 @@ def test_what_else_was_there_is_listed_as_refused() -> None:
         ("python", "a", None),
         ("fence", "```python\na\n```\n```js\nb\n```", "b"),
         ("fence", "a", None),
+        ("first", "```python\na\n```\n```python\nb\n```", "a"),
+        ("first", "```\nls\n```\n```python\na\n```\n```python\nb\n```", "a"),
+        ("first", "```\na\n```\n```\nb\n```", "a"),
+        ("first", "<think>```python\nno\n```</think>```python\na\n```", "a"),
+        ("first", "a", "a"),
+        ("only", "```python\na\n```\nIt prints\n```\n1\n```", "a"),
+        ("only", "```python\na\n```\n```python\nb\n```", None),
+        ("only", "```\na\n```\n```\nb\n```", None),
+        ("only", "```\na\n```\n```bash\nls\n```", "a"),
+        ("only", "```bash\nls\n```", None),
+        ("only", "a", "a"),
         ("whole", "<think>x</think>\na = 1\n", "a = 1"),
         ("whole", PYTHON, PYTHON),
         ("answer", "<answer>a = 1</answer> then " + PYTHON, "a = 1"),
@@ -103,6 +114,10 @@ def test_the_evidence_says_where_the_code_was_and_by_what_rule() -> None:
     assert found.rule == "last Python block"
     assert extract_code("```python\nx = 1").rule == "last Python block, left open"
     assert extract_code("x = 1").rule == "whole text, without a fence"
+    assert extract_code(text, "first").rule == "first Python block"
+    several = extract_code(f"{PYTHON}\n{PYTHON}", "only")
+    assert several.reason == "no code: there are 2 blocks that it could be"
+    assert [refused.text for refused in several.refused] == ["x = 1", "x = 1"]
 
 
 MILLION = 1_000_000

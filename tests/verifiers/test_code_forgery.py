@@ -7,17 +7,16 @@ anything, and none may be anything but incorrect.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rewardkit import Sample
 from rewardkit.sandbox import Limits, Sandbox, SandboxUnavailable
+from rewardkit.sandbox.inside.calls import MARK, REPLIES
 from rewardkit.verdict import Verdict
 from rewardkit.verifiers.code import CodeVerifier
 from rewardkit.verifiers.code.codec import encode
-from rewardkit.verifiers.code.inside import MAGIC
 
 # Values that no attack finds by chance, and that stand nowhere but in the caller's process.
 SECRET = 7_919_000_123
@@ -27,9 +26,9 @@ LIMITS = Limits(cpu_s=0.5, wall_s=3.0, memory_mb=192)
 SAY = """
 import os, struct
 def reply(payload):
-    for fd in range(3, 64):
+    for fd in range(3, 256):
         try:
-            os.write(fd, MAGIC + payload)
+            os.write(fd, MARK + payload)
         except OSError:
             pass
 """
@@ -160,8 +159,8 @@ ATTACKS = {
     ),
     # imitating the reply
     "prints_a_reply": SAY + (
-        "import sys\ndef f(n):\n    sys.stdout.buffer.write(MAGIC + RETURNED_TRUE)\n"
-        "    sys.stdout.flush()\n    os.write(1, MAGIC + RETURNED_TRUE)\n    return 0"
+        "import sys\ndef f(n):\n    sys.stdout.buffer.write(MARK + RETURNED_TRUE)\n"
+        "    sys.stdout.flush()\n    os.write(1, MARK + RETURNED_TRUE)\n    return 0"
     ),
     "writes_a_reply_and_exits": SAY + "reply(RETURNED_TRUE)\nos._exit(0)",
     "writes_a_reply_and_returns": SAY + "def f(n):\n    reply(RETURNED_TRUE)\n    return 0",
@@ -173,7 +172,7 @@ ATTACKS = {
     ),
     "floods_the_channel": SAY + "while True: reply(RETURNED_TRUE)",
     "truncates_the_channel": (
-        "import os\ndef f(n):\n    for fd in range(64):\n        try:\n"
+        "import os\ndef f(n):\n    for fd in range(256):\n        try:\n"
         "            os.ftruncate(fd, 0)\n            os.close(fd)\n        except OSError:\n"
         "            pass\n    return 0"
     ),
@@ -220,26 +219,12 @@ ATTACKS = {
 def armed(code: str) -> str:
     """The attack with replies that its author could have made."""
     replies = {
-        "MAGIC": MAGIC,
+        "MARK": MARK,
         "RETURNED_TRUE": encode(["returned", True], 99),
         "PASSED": encode(["passed", True, 1.0], 99),
         "INFRASTRUCTURE": encode(["infrastructure_error", "x"], 99),
     }
     return "\n".join(f"{name} = {value!r}" for name, value in replies.items()) + "\n" + code
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    """What isolation there is here: what is tested is the judging."""
-    try:
-        sandbox = Sandbox()
-    except SandboxUnavailable:
-        try:
-            sandbox = Sandbox("process", accept_weak_isolation=True)
-        except SandboxUnavailable as error:
-            pytest.skip(f"no sandbox works here: {error}")
-    with sandbox:
-        yield sandbox
 
 
 def verdict_on(code: str, box: Sandbox, tests: Any = TESTS, **arguments: Any) -> Verdict:
@@ -338,7 +323,7 @@ def test_exiting_earns_nothing_even_where_nothing_is_expected(box: Sandbox) -> N
 def test_a_reply_of_the_codes_own_is_data_like_any_other(box: Sandbox) -> None:
     """Whoever writes the reply can only say a value: the right one passes, as if returned."""
     right = encode(["returned", 5], 99)
-    code = armed(f"{SAY}\nreply({right!r})\nos._exit(0)")
+    code = f"import os\ndef f(n):\n    os.write({REPLIES}, {MARK + right!r})\n    os._exit(0)"
     assert verdict_on(code, box, [[[1], 5]], entry="f").status == "correct"
     assert verdict_on(code, box, [[[1], 5], [[2], 6]], entry="f").credit == 0.5
 

@@ -236,7 +236,8 @@ def _checkpoint(folder: Path, step: int | None) -> str | None:
         ConfigError: if there is none of that step.
     """
     if step is None:
-        return get_last_checkpoint(str(folder))
+        newest: str | None = get_last_checkpoint(str(folder))
+        return newest
     path = folder / f"checkpoint-{step}"
     there = sorted(int(p.name.rpartition("-")[2]) for p in folder.glob("checkpoint-*"))
     if step not in there:

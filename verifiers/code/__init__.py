@@ -1,11 +1,14 @@
 """Code against tests, in the sandbox.
 
-- ``verifier``: :class:`CodeVerifier`.
+- ``verifier``: :class:`CodeVerifier`; ``credit``: its verdict.
 - ``extract``: which part of a completion is its code.
-- ``cases``: tests as a dataset holds them.
-- ``running``: one test in the sandbox; ``shared``: the sandbox of those who bring none.
-- ``codec``, ``inside``: what runs beside the judged code, and how values travel.
-- ``compare``: when a result is the expected one; ``show``: values for people.
+- ``cases``, ``script``, ``asserts``, ``tagged``: tests as a dataset holds them; ``formats``:
+  rows of known datasets; ``suite``: all that was read.
+- ``running``: tests in the sandbox, and what became of them.
+- ``inside``: what runs there beside the judged code; ``bundle`` brings it there.
+- ``codec``, ``extras``: how values travel; ``received``: what judged code sent.
+- ``compare``, ``output``, ``forms``, ``numbers``: when a result is the expected one.
+- ``show``: values for people.
 """
 
 from rewardkit.verifiers.code.compare import Close

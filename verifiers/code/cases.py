@@ -6,46 +6,62 @@ Whatever is wrong with them is the dataset's fault, never the judged code's.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 
 from pydantic import PlainSerializer, PlainValidator
 
 from rewardkit.sample import Column
 from rewardkit.verifiers.code.codec import CodecError, decode, encode
-from rewardkit.verifiers.code.compare import READ, Compare, canonical, same_value
+from rewardkit.verifiers.code.compare import Compare, same_value
+from rewardkit.verifiers.code.errors import CasesError
+from rewardkit.verifiers.code.received import PLAIN, READ
+from rewardkit.verifiers.code.script import Script
 from rewardkit.verifiers.code.show import show
+from rewardkit.verifiers.code.tagged import tagged, untagged
 
-__all__ = ["Case", "CasesError", "Kind", "Tests", "check_cases", "read_cases"]
+__all__ = ["MAX_BYTES", "Case", "Given", "Kind", "Tests", "check_cases", "plain", "read_tests"]
 
-Kind = Literal["call", "stdin"]
+Kind = Literal["call", "stdin", "assert"]
 
 MAX_BYTES = 1 << 24
 """Most bytes of one test's arguments or expected value."""
 
 
-class CasesError(ValueError):
-    """Tests that cannot be run, or could not be passed by anybody."""
-
-
 class Case(NamedTuple):
-    """One test: what goes in (arguments, or text on stdin), and what must come out."""
+    """One test: what goes in (arguments, or text on stdin), and what must come out.
+
+    Attributes:
+        given: arguments, or text on stdin.
+        expected: the result.
+        also: further results that are as right.
+    """
 
     given: Any
     expected: Any
+    also: tuple[Any, ...] = ()
 
 
-def read_cases(raw: object) -> tuple[Case, ...]:
-    """Tests from ``[[given, expected], ...]`` or its JSON text, as plain values of their own.
+Given = tuple[Case, ...] | Script
+"""Tests that were read: cases, or a text of Python."""
+
+
+def read_tests(raw: object) -> Given:
+    """Tests from ``[[given, expected], ...]`` or its JSON text, as plain values of their own; from
+    a text or a list of texts, a script.
 
     Raises:
         CasesError: for anything else, and for no tests at all.
     """
     if isinstance(raw, str):
-        raw = _parsed(raw)
+        try:
+            raw = json.loads(raw)
+        except (ValueError, RecursionError):
+            return Script(str(raw))
     if not _is_list(raw) or not raw:
         raise CasesError(f"tests must be a list of [given, expected], not empty; got {_got(raw)}")
+    if all(isinstance(item, str) for item in raw):
+        return Script("\n".join(map(str, raw)))
     return tuple(_case(number, item) for number, item in enumerate(raw, 1))
 
 
@@ -64,25 +80,22 @@ def check_cases(cases: Sequence[Case], kind: Kind, how: Compare, most: int) -> N
             raise CasesError(f"test {number}: {problem}")
 
 
-def _parsed(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CasesError(f"tests are text that is no JSON: {error}") from None
+def plain(value: object) -> Any:
+    """A copy of plain exact types, in which tagged JSON has become what it stands for.
+
+    Raises:
+        CodecError: it is no plain data.
+    """
+    return untagged(decode(encode(value, MAX_BYTES), PLAIN))
 
 
 def _case(number: int, item: object) -> Case:
     if not _is_list(item) or len(item) != 2:
         raise CasesError(f"test {number} must be [given, expected], got {_got(item)}")
     try:
-        return Case(*(_plain(part) for part in item))
+        return Case(*(plain(part) for part in item))
     except CodecError as error:
         raise CasesError(f"test {number} cannot be used: {error}") from None
-
-
-def _plain(value: object) -> object:
-    """A copy of plain exact types, in which tagged JSON has become what it stands for."""
-    return _untag(decode(encode(value, MAX_BYTES)))
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:
@@ -98,7 +111,7 @@ def _unfit_call(case: Case, how: Compare, most: int) -> str:
         return f"arguments must be a list, got {_got(case.given)}"
     try:
         data = encode(["returned", case.expected], most)
-        encode(["", "", case.given, 0], MAX_BYTES + 64)
+        encode(case.given, MAX_BYTES)
     except CodecError as error:
         return str(error)
     got = decode(data, READ)
@@ -109,88 +122,32 @@ def _unfit_call(case: Case, how: Compare, most: int) -> str:
 
 def _unfit_text(case: Case, most: int) -> str:
     if not isinstance(case.given, str) or not isinstance(case.expected, str):
-        return f"must be the text of stdin and of stdout, got {_got(tuple(case))}"
+        return f"must be the text of stdin and of stdout, got {_got(tuple(case[:2]))}"
     size = len(case.expected.encode("utf-8", "surrogatepass"))
     return f"it expects {size} bytes, more than limits.output_kb allows" if size > most else ""
 
 
-# What JSON cannot say, as an object with one key. Datasets may write these too.
-_FROM_TAG: dict[str, Callable[[Any], object]] = {
-    "$tuple": tuple,
-    "$set": set,
-    "$frozenset": frozenset,
-    "$dict": lambda pairs: dict(pairs),
-    "$bytes": bytes.fromhex,
-    "$complex": lambda parts: complex(*parts),
-    "$float": float,
-}
-
-
-def _untag(value: object) -> object:
-    """Recursive, but no deeper than the codec lets values be."""
-    if isinstance(value, list):
-        return [_untag(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_untag(item) for item in value)
-    if not isinstance(value, dict):
-        return value
-    inner = {key: _untag(item) for key, item in value.items()}
-    tag = next(iter(inner)) if len(inner) == 1 else None
-    if not isinstance(tag, str) or tag not in _FROM_TAG:
-        return inner
-    try:
-        return _FROM_TAG[tag](inner[tag])
-    except (TypeError, ValueError) as error:
-        raise CodecError(f"{_got(value)} does not stand for a value: {error}") from None
-
-
-def _tag(value: object) -> Any:
-    """As JSON can carry it, so that :func:`_untag` gives the same again."""
-    if isinstance(value, list):
-        return [_tag(item) for item in value]
-    if isinstance(value, dict):
-        ambiguous = len(value) == 1 and next(iter(value)) in _FROM_TAG
-        if ambiguous or not all(isinstance(key, str) for key in value):
-            return {"$dict": [[_tag(key), _tag(item)] for key, item in value.items()]}
-        return {key: _tag(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
-    if isinstance(value, complex):
-        return {"$complex": [_tag(value.real), _tag(value.imag)]}
-    if isinstance(value, bytes):
-        return {"$bytes": value.hex()}
-    for kind in (tuple, set, frozenset):
-        if isinstance(value, kind):
-            return {f"${kind.__name__}": [_tag(item) for item in _ordered(value)]}
-    return value
-
-
-def _ordered(value: Any) -> list[Any]:
-    # A set's own order changes from run to run, and with it the fingerprint of a rubric.
-    return list(value) if isinstance(value, tuple) else sorted(value, key=_sort_key)
-
-
-def _sort_key(value: object) -> bytes:
-    return canonical(value, typed=True) or b""
-
-
-def _read(value: object) -> Column | tuple[Case, ...]:
-    if isinstance(value, Column):
+def _read(value: object) -> Column | Given | None:
+    if value is None or isinstance(value, Column):
         return value
     if isinstance(value, Mapping) and set(value) == {"column"}:
         return Column(value["column"])
-    return read_cases(value)
+    return read_tests(value)
 
 
-def _write(value: Column | tuple[Case, ...]) -> Any:
+def _write(value: Column | Given | None) -> Any:
     if isinstance(value, Column):
         return {"column": value.column}
-    return [[_tag(case.given), _tag(case.expected)] for case in value]
+    if isinstance(value, Script):
+        return value.text
+    if value is None:
+        return None
+    return [[tagged(case.given), tagged(case.expected)] for case in value]
 
 
 Tests = Annotated[
-    Column | Sequence[Any] | str,
+    Column | Sequence[Any] | str | None,
     PlainValidator(_read),
     PlainSerializer(_write, return_type=Any),
 ]
-"""Tests as an argument: a list, its JSON text, or the column that holds either."""
+"""Tests as an argument: a list, its JSON text, a text of Python, or the column that holds them."""

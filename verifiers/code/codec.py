@@ -9,10 +9,14 @@ i s b            length, then the bytes: int (two's complement, little-endian), 
 f c              8 or 16 bytes (IEEE 754 doubles): float, complex
 l t e z          count, then the items: list, tuple, set, frozenset
 d                count, then as many pairs of key and value: dict
+x                count, then the items: the name of a further type, then its parts:
+                 decimal (text), fraction (numerator, denominator), date, time, datetime,
+                 timedelta (whole numbers; an offset from UTC as days, seconds, microseconds),
+                 array (type, shape, nested lists)
 ```
 
 Reading executes nothing, recurses nowhere, allocates no more than the data pay for, and knows no
-type but these. The very same text runs inside the sandbox (see ``inside``), so this module stands
+type but these. The very same text runs inside the sandbox (see ``bundle``), so this module stands
 on the standard library alone, on modules that a fresh interpreter has loaded anyway.
 """
 
@@ -21,7 +25,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["MAX_DEPTH", "REAL", "CodecError", "Items", "decode", "encode"]
+from rewardkit.verifiers.code.extras import (
+    EXTRAS,
+    CodecError,
+    Items,
+    make_extra,
+    number_in,
+    parts_of,
+)
+
+__all__ = ["MAX_DEPTH", "REAL", "CodecError", "Items", "Makers", "Refer", "decode", "encode"]
 
 MAX_DEPTH = 100
 """Most containers within each other; also ends the encoding of one that contains itself."""
@@ -32,19 +45,20 @@ _DOUBLES = struct.Struct("<dd")
 _NO_ITEMS: tuple[object, ...] = ()
 _CONSTANTS = {b"N": None, b"T": True, b"F": False}
 
-Items = list[object]
-"""The items of a container; for a dict, keys and values in turn."""
+Refer = Callable[[object], "Items | None"]
+"""Name and parts under which a value travels that is not plain; ``None``: it does not."""
 
 
-class CodecError(ValueError):
-    """A value that is not plain, too large or too deep, or bytes that are no value."""
-
-
-def encode(value: object, most: int) -> bytes:
+def encode(value: object, most: int, refer: Refer | None = None) -> bytes:
     """The value as at most ``most`` bytes.
 
     An instance of a subclass becomes a plain value of its base, read past its own methods: an int
     that claims to equal everything travels as the int it is.
+
+    Args:
+        value: what is to travel.
+        most: bytes that it may take.
+        refer: asked about every value that is not plain.
 
     Raises:
         CodecError: for other types, too many bytes, or more than ``MAX_DEPTH`` levels.
@@ -53,7 +67,7 @@ def encode(value: object, most: int) -> bytes:
     open_items: list[Iterator[object]] = [iter((value,))]
     while open_items:
         for item in open_items[-1]:
-            head, inner = _node(item, most)
+            head, inner = _node(item, most, refer)
             out += head
             if len(out) > most:
                 raise CodecError(f"it takes more than {most} bytes")
@@ -67,7 +81,9 @@ def encode(value: object, most: int) -> bytes:
     return bytes(out)
 
 
-def _node(value: object, most: int) -> tuple[bytes, Items | tuple[object, ...]]:
+def _node(
+    value: object, most: int, refer: Refer | None
+) -> tuple[bytes, Items | tuple[object, ...]]:
     """A node's own bytes, and the items that follow."""
     if value is None:
         return b"N", _NO_ITEMS
@@ -83,7 +99,14 @@ def _node(value: object, most: int) -> tuple[bytes, Items | tuple[object, ...]]:
             items: Items = read(value)
             count = len(items) // 2 if tag == b"d" else len(items)
             return tag + _COUNT.pack(count), items
-    raise CodecError(f"{kind.__module__}.{kind.__qualname__} is not plain data")
+    if (number := number_in(value, kind)) is not value:
+        return _node(number, most, refer)
+    extra = parts_of(value, kind)
+    if extra is None and refer is not None:
+        extra = refer(value)
+    if extra is None:
+        raise CodecError(f"{kind.__module__}.{kind.__qualname__} is not plain data")
+    return b"x" + _COUNT.pack(len(extra)), extra
 
 
 def _int(value: int, most: int) -> bytes:
@@ -132,6 +155,7 @@ _CONTAINERS: tuple[tuple[type, bytes, Callable[..., Items]], ...] = (
     (frozenset, b"z", lambda value: list(frozenset.__iter__(value))),
 )
 
+
 Makers = Mapping[bytes, Callable[[Items], object]]
 """What is made of the items of a container, by its tag."""
 
@@ -141,8 +165,9 @@ REAL: Makers = {
     b"e": set,
     b"z": frozenset,
     b"d": lambda items: dict(zip(items[::2], items[1::2], strict=True)),
+    b"x": lambda items: make_extra(items, EXTRAS),
 }
-"""The containers themselves. Only for data that can be trusted: a set or dict of values whose
+"""The values themselves. Only for data that can be trusted: a set or dict of values whose
 hashes were chosen to collide takes time quadratic in its size."""
 
 

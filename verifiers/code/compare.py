@@ -1,32 +1,38 @@
-"""When a result is the expected one. All of it happens in the caller's process.
+"""When a returned value is the expected one. All of it happens in the caller's process.
 
-Results arrive as bytes. Sets and dicts among them stay lists of items and are looked up in tables
-built from the *expected* values alone: a table built from hostile keys whose hashes collide would
-take hours. No comparison recurses into what judged code returned, prints it, or converts a long
-integer to digits.
+No comparison recurses into what judged code returned, prints it, converts a long integer to digits,
+or takes more than a bounded number of steps beside reading it once.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from fractions import Fraction
 from typing import Literal
 
 from rewardkit.errors import UsageError
-from rewardkit.verifiers.code.codec import REAL, Items, Makers, encode
+from rewardkit.verifiers.code.extras import Array
+from rewardkit.verifiers.code.forms import canonical, form_of, rank_of
+from rewardkit.verifiers.code.numbers import equal_numbers, is_number
+from rewardkit.verifiers.code.received import Ratio, Unordered
 
-__all__ = ["READ", "Close", "Compare", "Unordered", "canonical", "same_output", "same_value"]
-
-MAX_KEY_DEPTH = 8
-"""Most tuples and frozensets within each other in a set's element or a dict's key."""
+__all__ = ["Close", "Compare", "same_value"]
 
 
 @dataclass(frozen=True)
 class Close:
-    """How near two floating-point numbers must be: ``|got - expected| <= max(rel * |expected|,
-    abs)``. Infinities equal themselves; NaN equals NaN.
+    """How near two floating-point numbers must be, and what else may differ.
+
+    Args:
+        rel, abs: ``|got - expected| <= max(rel * |expected|, abs)``. Infinities equal themselves;
+            NaN equals NaN.
+        order: of lists and tuples: ``"kept"``; ``"outer"``: the items of the outermost one may come
+            in any order; ``"free"``: those of all of them.
+        tuple_is_list: a tuple equals a list of equal items (JSON knows no tuples).
 
     Raises:
         UsageError: unless ``0 <= rel < 1`` and ``abs`` is finite and not negative.
@@ -36,6 +42,8 @@ class Close:
 
     rel: float = 1e-9
     abs: float = 0.0
+    order: Literal["kept", "outer", "free"] = "kept"
+    tuple_is_list: bool = True
 
     def __post_init__(self) -> None:
         if not (0 <= self.rel < 1 and 0 <= self.abs < math.inf):
@@ -50,15 +58,17 @@ class Close:
         return math.fabs(got - expected) <= max(self.rel * math.fabs(expected), self.abs)
 
 
-Compare = Literal["auto", "exact", "lines", "tokens"] | Close
+Compare = Literal["auto", "exact", "any_order", "lines", "tokens"] | Close
 """How results are compared.
 
 Returned values:
 
 - ``"auto"``: as Python's ``==`` (``2 == 2.0``, ``True == 1``, dicts and sets in any order), except
-  that a list equals a tuple of equal items (JSON knows no tuples), that NaN equals NaN, and that
-  two floats are equal within a relative 1e-9.
-- :class:`Close`: the same with another tolerance; ``Close(rel=0)`` for none.
+  that a list equals a tuple, and a numpy array a list, of equal items (JSON knows neither), that
+  NaN equals NaN, and that two floats are equal within a relative 1e-9.
+- ``"any_order"``: the same, with the items of the outermost list in any order.
+- :class:`Close`: the same with another tolerance or order; ``Close(rel=0, tuple_is_list=False)``
+  is Python's ``==``.
 - ``"exact"``: all types are the same too, all through, and floats are equal (NaN to NaN).
 
 Printed text:
@@ -71,24 +81,8 @@ Printed text:
 - ``"exact"``: every character.
 """
 
-
-@dataclass(slots=True)
-class Unordered:
-    """A set, frozenset or dict as it was read: its tag, and its items as they came."""
-
-    tag: bytes
-    items: Items
-
-
-READ: Makers = {
-    **REAL,
-    b"e": lambda items: Unordered(b"e", items),
-    b"z": lambda items: Unordered(b"z", items),
-    b"d": lambda items: Unordered(b"d", items),
-}
-"""For :func:`codec.decode`: what judged code sent."""
-
-_TYPED = Close(rel=0.0)
+_MAX_STEPS = 200_000
+"""Most steps of pairing items that come in any order and are near, but not equal."""
 
 
 def same_value(expected: object, got: object, how: Compare) -> bool:
@@ -96,36 +90,131 @@ def same_value(expected: object, got: object, how: Compare) -> bool:
 
     Args:
         expected: a plain value, of the dataset.
-        got: a value decoded with :data:`READ`.
+        got: a value decoded with :data:`received.READ`.
         how: see :data:`Compare`.
     """
-    typed = how == "exact"
-    near = how if isinstance(how, Close) else _TYPED if typed else Close()
-    todo: list[tuple[object, object]] = [(expected, got)]
-    while todo:
-        inner = _matched(*todo.pop(), typed, near)
-        if inner is None:
-            return False
-        todo.extend(inner)
-    return True
+    return _Comparison(how).same(expected, got, outer=True)
 
 
 Pairs = Iterator[tuple[object, object]] | list[tuple[object, object]]
 
 
-def _matched(expected: object, got: object, typed: bool, near: Close) -> Pairs | None:
-    """What is left to compare inside of them; ``None`` if they differ already."""
-    if isinstance(expected, list | tuple):
-        if not isinstance(got, list | tuple):
+class _Comparison:
+    """One comparison: its rules, and the steps it may yet take beyond one pass."""
+
+    def __init__(self, how: Compare) -> None:
+        self._typed = how == "exact"
+        near = how if isinstance(how, Close) else Close(rel=0.0) if self._typed else Close()
+        self._near = near
+        self._tuples = self._typed or not near.tuple_is_list
+        self._order = "outer" if how == "any_order" else near.order
+        self._steps = _MAX_STEPS
+
+    def same(
+        self, expected: object, got: object, *, outer: bool = False, counted: bool = False
+    ) -> bool:
+        todo: list[tuple[object, object]] = [(expected, got)]
+        while todo:
+            one, other = todo.pop()
+            inner = self._inside(one, other, outer)
+            outer = outer and (isinstance(one, Array) or isinstance(other, Array))
+            self._steps -= counted
+            if inner is None or self._steps < 0:
+                return False
+            todo.extend(inner)
+        return True
+
+    def _inside(self, expected: object, got: object, outer: bool) -> Pairs | None:
+        """What is left to compare inside of them; ``None`` if they differ already."""
+        if isinstance(expected, Array) or isinstance(got, Array):
+            return self._arrays(expected, got)
+        if isinstance(expected, list | tuple):
+            return self._lists(expected, got, outer)
+        if isinstance(expected, dict):
+            return _dicts(expected, got, self._typed)
+        if isinstance(expected, set | frozenset):
+            return [] if _sets(expected, got, self._typed) else None
+        return [] if self._scalars(expected, got) else None
+
+    def _arrays(self, expected: object, got: object) -> Pairs | None:
+        if isinstance(expected, Array) and isinstance(got, Array):
+            if expected.shape != got.shape or (self._typed and expected.dtype != got.dtype):
+                return None
+            return [(expected.items, got.items)]
+        if self._typed:
             return None
-        if len(got) != len(expected) or (typed and type(got) is not type(expected)):
+        if isinstance(expected, Array):
+            return [(expected.items, got)]
+        return [(expected, got.items)] if isinstance(got, Array) else None
+
+    def _lists(
+        self, expected: list[object] | tuple[object, ...], got: object, outer: bool
+    ) -> Pairs | None:
+        if not isinstance(got, list | tuple) or len(got) != len(expected):
             return None
+        if self._tuples and isinstance(got, tuple) != isinstance(expected, tuple):
+            return None
+        if self._order == "free" or (outer and self._order == "outer"):
+            return [] if self._shuffled(list(expected), list(got)) else None
         return zip(expected, got, strict=True)
-    if isinstance(expected, dict):
-        return _dicts(expected, got, typed)
-    if isinstance(expected, set | frozenset):
-        return [] if _sets(expected, got, typed) else None
-    return [] if _scalars(expected, got, typed, near) else None
+
+    def _shuffled(self, expected: list[object], got: list[object]) -> bool:
+        """Whether they are the same items. Equal ones are told by their form, in one pass. The
+        rest, near ones, are brought into an order that near ones share, and paired so; where that
+        fails (two that are near each other), each is looked for among all."""
+        self._steps -= len(expected)
+        forms = Counter(map(self._form, expected))
+        rest: list[object] = []
+        for item in got:
+            form = self._form(item)
+            if forms[form]:
+                forms[form] -= 1
+            else:
+                rest.append(item)
+        missing = [item for item in expected if _taken(forms, self._form(item))]
+        missing.sort(key=rank_of)
+        rest.sort(key=rank_of)
+        if all(self.same(a, b) for a, b in zip(missing, rest, strict=True)):
+            return True
+        return all(self._found(item, rest) for item in missing)
+
+    def _found(self, wanted: object, among: list[object]) -> bool:
+        for index, item in enumerate(among):
+            if self.same(wanted, item, counted=True):
+                del among[index]
+                return True
+            if self._steps < 0:
+                break
+        return False
+
+    def _form(self, value: object) -> bytes:
+        return form_of(value, typed=self._typed, tuples=self._tuples, free=self._order == "free")
+
+    def _scalars(self, expected: object, got: object) -> bool:
+        if self._typed and type(expected) is not _kind(got):
+            return False
+        if type(expected) is float and type(got) is float:
+            return self._near.holds(expected, got)
+        if type(expected) is complex and type(got) is complex:
+            near = self._near.holds
+            return near(expected.real, got.real) and near(expected.imag, got.imag)
+        if is_number(expected) or is_number(got):
+            return is_number(expected) and is_number(got) and equal_numbers(expected, got)
+        if isinstance(expected, date | time | timedelta):
+            return type(expected) is type(got) and canonical(expected, True) == canonical(got, True)
+        return type(expected) is type(got) and expected == got
+
+
+def _kind(got: object) -> type:
+    """The type of the value that was returned."""
+    return Fraction if isinstance(got, Ratio) else type(got)
+
+
+def _taken(forms: Counter[bytes], form: bytes) -> bool:
+    if not forms[form]:
+        return False
+    forms[form] -= 1
+    return True
 
 
 def _dicts(expected: dict[object, object], got: object, typed: bool) -> Pairs | None:
@@ -153,98 +242,3 @@ def _sets(expected: set[object] | frozenset[object], got: object, typed: bool) -
             return False
         missing.remove(known)
     return True
-
-
-def _scalars(expected: object, got: object, typed: bool, near: Close) -> bool:
-    if typed and type(expected) is not type(got):
-        return False
-    if type(expected) is float and type(got) is float:
-        return near.holds(expected, got)
-    if type(expected) is complex and type(got) is complex:
-        return near.holds(expected.real, got.real) and near.holds(expected.imag, got.imag)
-    if _is_number(expected) or _is_number(got):
-        return _is_number(expected) and _is_number(got) and expected == got
-    return type(expected) is type(got) and expected == got
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (bool, int, float, complex)
-
-
-def canonical(value: object, typed: bool, depth: int = 0) -> bytes | None:
-    """Bytes that two hashable values share exactly if they are equal; ``None``: not a key.
-
-    Bytes and not the values themselves: Python's hash of numbers can be made to collide at will.
-    """
-    if isinstance(value, list | dict | set) or depth > MAX_KEY_DEPTH:
-        return None
-    if isinstance(value, tuple):
-        tag, items = b"t", list(value)
-    elif isinstance(value, frozenset):
-        tag, items = b"z", list(value)
-    elif isinstance(value, Unordered):
-        tag, items = value.tag, value.items
-    else:
-        return encode(_common(value, typed), _ANY_SIZE)
-    if tag not in (b"t", b"z"):
-        return None
-    keys: list[bytes] = []
-    for item in items:
-        key = canonical(item, typed, depth + 1)
-        if key is None:
-            return None
-        keys.append(len(key).to_bytes(8, "little") + key)
-    return tag + b"".join(keys if tag == b"t" else sorted(keys))
-
-
-_ANY_SIZE = 1 << 62  # it has been read already
-
-
-def _common(value: object, typed: bool) -> object:
-    """One value for all that are equal: for 1, 1.0 and True, for 0.0 and -0.0, for every NaN.
-
-    Typed, those of different types stay apart.
-    """
-    if isinstance(value, complex):
-        if typed or value.imag:
-            return value + 0  # which turns -0.0 into 0.0
-        value = value.real
-    if isinstance(value, float):
-        if math.isnan(value):
-            return math.nan
-        return int(value) if value.is_integer() and not typed else value + 0
-    return int(value) if isinstance(value, bool) and not typed else value
-
-
-def same_output(expected: str, got: str, how: Compare) -> bool:
-    """Whether a printed text is the expected one."""
-    if how == "exact":
-        return expected == got
-    if how in ("auto", "lines"):
-        return _lines(expected) == _lines(got)
-    wanted, words = expected.split(), got.split()
-    if len(wanted) != len(words):
-        return False
-    if not isinstance(how, Close):
-        return wanted == words
-    return all(a == b or _near(a, b, how) for a, b in zip(wanted, words, strict=True))
-
-
-def _lines(text: str) -> list[str]:
-    lines = [line.rstrip(" \t\r\f\v") for line in text.split("\n")]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-_DECIMAL = re.compile(r"[-+]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][-+]?[0-9]+)?")
-_LONGEST = 400  # digits beyond which a word is compared as text only
-
-
-def _near(expected: str, got: str, how: Close) -> bool:
-    numbers = [_DECIMAL.fullmatch(word[:_LONGEST]) for word in (expected, got)]
-    if None in numbers or not any(m.lastindex for m in numbers if m is not None):
-        return False
-    if max(len(expected), len(got)) > _LONGEST:
-        return False
-    return how.holds(float(expected), float(got))

@@ -21,13 +21,17 @@ from rewardkit.verifiers.extraction import (
 
 __all__ = ["CodeExtract", "extract_code"]
 
-CodeExtract = Literal["auto", "python", "fence", "whole", "answer"] | Between | Pattern
+CodeExtract = (
+    Literal["auto", "first", "only", "python", "fence", "whole", "answer"] | Between | Pattern
+)
 """Where the code is. The thinking is never searched.
 
 - ``"python"``: the last fenced block marked as Python.
 - ``"fence"``: the last fenced block, whatever its mark.
 - ``"auto"``: the last block marked as Python, else the last without a mark; where there is no
   fence at all, the whole text.
+- ``"first"``: the same with the first block for the last.
+- ``"only"``: the same, if there is no second block that it could have been; else there is no code.
 - ``"whole"``: the whole text.
 - ``"answer"`` tags, :class:`Between`, :class:`Pattern`: the last such part; where that holds fenced
   blocks, the one that ``"auto"`` takes in it.
@@ -74,7 +78,7 @@ def extract_code(text: str, how: CodeExtract = "auto", thinking: Thinking = THIN
         >>> extract_code("Like so:\\n```python\\nprint(1)\\n```\\nDone.").text
         'print(1)'
     """
-    fenced = how in ("auto", "python", "fence")
+    fenced = how in ("auto", "first", "only", "python", "fence")
     part = extract(text, "whole" if fenced else how, thinking)  # type: ignore[arg-type]
     if part.span is None or how == "whole":
         return part
@@ -83,28 +87,38 @@ def extract_code(text: str, how: CodeExtract = "auto", thinking: Thinking = THIN
         if how in ("python", "fence"):
             return Extraction(None, None, str(how), reason="no code: there is no fenced block")
         return replace(part, rule="whole text, without a fence") if fenced else part
-    return _chosen(text, blocks, how if how in ("python", "fence") else "auto", part)
+    return _chosen(text, blocks, how if fenced else "auto", part)
 
 
 def _chosen(text: str, blocks: list[_Block], how: object, part: Extraction) -> Extraction:
     """The block that the policy takes."""
-    python = [block for block in blocks if block.fence.mark in _PYTHON]
-    if how == "fence":
-        block, rule = blocks[-1], "last fenced block"
-    elif python:
-        block, rule = python[-1], "last Python block"
-    elif how == "auto" and (plain := [b for b in blocks if not b.fence.mark]):
-        block, rule = plain[-1], "last block without a mark"
-    else:
+    among, what = _candidates(blocks, how)
+    if not among:
         refused = _refused(text, blocks, "not marked as Python")
         return Extraction(None, None, str(how), refused, "no code: no fenced block of Python")
-    rule = rule if block.closed else f"{rule}, left open"
+    if how == "only" and len(among) > 1:
+        refused = _refused(text, among, "not the only one")
+        reason = f"no code: there are {len(among)} blocks that it could be"
+        return Extraction(None, None, "only", refused, reason)
+    block = among[0] if how == "first" else among[-1]
+    which = how if how in ("first", "only") else "last"
+    rule = f"{which} {what}" if block.closed else f"{which} {what}, left open"
     others = _refused(text, [b for b in blocks if b is not block], "another block was taken")
     raw = text[block.fence.start : block.stop]
     if _scan.is_blank(raw):
         return Extraction(None, None, rule, others, "no code: the block is empty")
     code = _dedented(raw, block.fence.indent)
     return Extraction(code, (block.fence.start, block.stop), rule, others + part.refused, raw=raw)
+
+
+def _candidates(blocks: list[_Block], how: object) -> tuple[list[_Block], str]:
+    """Blocks that the code could be, and what they are."""
+    if how == "fence":
+        return blocks, "fenced block"
+    python = [block for block in blocks if block.fence.mark in _PYTHON]
+    if python or how == "python":
+        return python, "Python block"
+    return [block for block in blocks if not block.fence.mark], "block without a mark"
 
 
 def _refused(text: str, blocks: list[_Block], why: str) -> tuple[Refused, ...]:

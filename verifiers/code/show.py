@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rewardkit.verifiers.code.compare import Unordered
+from decimal import Decimal
+from fractions import Fraction
+
+from rewardkit.verifiers.code.extras import Array
+from rewardkit.verifiers.code.received import Ratio, Unordered
 
 __all__ = ["MAX_SHOWN", "show"]
 
@@ -27,6 +31,12 @@ def show(value: object) -> str:
 def _show(value: object, levels: int) -> str:
     if isinstance(value, int) and value.bit_length() > _BITS:
         return f"<integer of {value.bit_length()} bits>"
+    if isinstance(value, Ratio | Fraction):
+        return f"{_show(value.numerator, levels)}/{_show(value.denominator, levels)}"
+    if isinstance(value, Decimal):
+        return f"Decimal({str(value)[:_TEXT]!r})"
+    if isinstance(value, Array):
+        return f"array({_show(value.items, levels)})"
     if isinstance(value, str | bytes):
         return repr(value[:_TEXT]) + ("…" if len(value) > _TEXT else "")
     if isinstance(value, list):

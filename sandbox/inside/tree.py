@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 
-__all__ = ["remove_tree"]
+__all__ = ["empty_tree", "remove_tree"]
 
 # (Where a platform has neither flag, nothing is ever run, so there is nothing to delete.)
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -19,12 +19,17 @@ def remove_tree(path: str) -> None:
     every folder is first moved up to the top, so that depth never matters; links are never
     followed; whoever wrote the tree must be dead.
     """
+    empty_tree(path)
+    os.rmdir(path)
+
+
+def empty_tree(path: str) -> None:
+    """Delete all that is in a folder, and keep the folder. As :func:`remove_tree`."""
     top = _open(path, None)
     try:
         _empty(top)
     finally:
         os.close(top)
-    os.rmdir(path)
 
 
 def _empty(top: int) -> None:
