@@ -216,7 +216,10 @@ def ours(
 
 def check(case: Case, config: GRPOConfig, **options: Any) -> None:
     want, wanted = naive(case, config, **options)
-    for dtype, close in ((torch.float64, 1e-10), (torch.float32, 1e-6)):
+    # A weight of vespo is the exponential of what a whole completion's log-probabilities sum to,
+    # with a factor: in float32 the naive computation too is off by 2e-6, on some processors.
+    single = 4e-6 if config.loss_type == "vespo" else 1e-6
+    for dtype, close in ((torch.float64, 1e-10), (torch.float32, single)):
         got, grads = ours(case, config, dtype, **options)
         assert float((got.double() - want).abs()) <= close * max(1.0, float(want.abs()))
         for a, b in zip(grads, wanted, strict=True):
