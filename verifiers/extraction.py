@@ -214,7 +214,7 @@ def _restated(text: str, box: Extraction) -> Extraction:
     """The "final answer" that follows a box: the box was of a step, or is corrected by it."""
     if box.span is None or (at := text.rfind("inal answer", box.span[1])) < 0:
         return box
-    found = _phrase(text, max(at - 1, 0))
+    found = _phrase(text, _begin(text, max(at - 1, 0), "phrase"))
     if found is None or found.text is None or not _COMMITTED.match(found.text):
         return box
     last = Refused(shorten(text[slice(*box.span)]), "not the final answer", box.span)
