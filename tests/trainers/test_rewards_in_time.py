@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from rewardkit import FunctionReward, MissingColumnError, Rubric, Verdict, Verifier
-from rewardkit.sample import Sample
+from rewardkit import FunctionReward, MissingColumnError, Rubric
 from rewardkit.sandbox import usable_cpus
 from rewardkit.trainers import GRPOConfig, GRPOTrainer
 from rewardkit.trainers.lanes import Lanes
