@@ -177,8 +177,11 @@ def extract(
     if isinstance(begin, Extraction):
         return begin
     found = _by(text, begin, AUTO if how == "auto" else how, boxes)
-    if retraction == "refuse" and found.span is not None and _taken_back(text, found.span[1]):
-        return _none(found.rule, "it is taken back after it", found.refused)
+    if retraction == "refuse" and found.span is not None:
+        # The whole text holds its retraction; one that it begins with is all that it says.
+        start, stop = found.span
+        if _taken_back(text, start + 1 if found.rule == "whole text" else stop):
+            return _none(found.rule, "it is taken back after it", found.refused)
     return found
 
 
@@ -227,6 +230,7 @@ _COMMITTED = re.compile(r"\\?[$({[]?\s*[-+−]?(?:[0-9]|\\[a-z]*frac|\\sqrt|\\pi
 # What stands between an answer and its retraction is short; a megabyte is not searched for one.
 _RETRACTION = re.compile(
     r"\b(?:actually,? no\b|no,? wait\b|wait,? (?:no|that|actually|this)\b|scratch that|"
+    r"never mind|(?:disregard|forget) (?:that|this)|i take (?:that|it) back|"
     r"i (?:was|am) (?:wrong|mistaken)|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|"
     r"a mistake)|on second thought|i made (?:a mistake|an error)|correction:)",
     re.IGNORECASE,
