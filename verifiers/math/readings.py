@@ -40,7 +40,7 @@ def again(
         return None if said is None else (said, gold)
     if _is(answer, "list") and _is_single(gold.tree) and (read := _with_commas(answer.text)):
         return read, gold
-    if _is(gold, "list") and _is_single(answer.tree) and (read := _of_a_gold(gold, answer)):
+    if _is(gold, "list") and _is_single(answer.tree) and (read := _of_a_gold(gold.text)):
         return answer, read
     return None
 
@@ -77,17 +77,12 @@ def _with_commas(text: str) -> Understood | None:
     return _number(match[1], f"{match[2]}{match[3]}", len(match[3]))
 
 
-def _of_a_gold(gold: Understood, answer: Understood) -> Understood | None:
-    """A gold such as 0,125: as a list it would be of 0 and 125; "1,2" stays a list of two.
-
-    "1,22" is one number where the answer is one with as many places: of a list 1, 22 it is none.
-    """
-    match = _DECIMAL.fullmatch(gold.text)
-    if match is not None and len(match[3]) > 1:
-        places = len(answer.text.partition(".")[2])
-        if match[2] == "0" or (len(match[3]) == 2 and places == 2):
-            return _number(match[1], match[2] + match[3], len(match[3]))
-    return _indian(gold.text)
+def _of_a_gold(text: str) -> Understood | None:
+    """A gold such as 0,125: as a list it would be of 0 and 125; "1,2" stays a list of two."""
+    match = _DECIMAL.fullmatch(text)
+    if match is not None and match[2] == "0" and len(match[3]) > 1:
+        return _number(match[1], match[3], len(match[3]))
+    return _indian(text)
 
 
 def _indian(text: str) -> Understood | None:
