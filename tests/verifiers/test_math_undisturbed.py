@@ -332,6 +332,8 @@ LONG = {
     "a tag far before the end": "<answer>4</answer>" + "<" * 30_000_000,
     "a final answer that never comes": r"\boxed{4} final answer " + " " * 30_000_000,
     "headings": "#" * 30_000_000,
+    "words after a box": r"\boxed{42} is" + " " * 30_000_000,
+    "a hedge after a box": r"\boxed{42} or" + " " * 30_000_000,
     "a long integer": "7" * 19_000,
     "a long sum": "+".join(["123456789"] * 1900),
 }

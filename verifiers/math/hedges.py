@@ -12,8 +12,9 @@ from rewardkit.verifiers.math.units import is_unit
 __all__ = ["alternative"]
 
 _OR = re.compile(
-    r"[\s$}\])*.]{0,8}?[,;(\s]{0,3}\(?(?:\bor\b|或者?)\s*"
-    r"(?:(?:maybe|perhaps|possibly|else|even|just|it|is|be|could|can|might|may|the|answer)\s+){0,5}",
+    r"[\s$}\])*.]{0,8}?(?:</answer>)?[,;(\s]{0,3}\(?"
+    r"(?:\bor\b|或者?|(?=maybe\b|perhaps\b|possibly\b))\s{0,3}"
+    r"(?:(?:maybe|perhaps|possibly|else|even|just|it|is|be|could|can|might|may|the|answer)\s{1,3}){0,5}",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\s?\\?([A-Za-z]+)")

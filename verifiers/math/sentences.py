@@ -8,6 +8,7 @@ from dataclasses import replace
 from rewardkit.verdict import Span
 from rewardkit.verifiers import _scan
 from rewardkit.verifiers.extraction import Extraction, Retraction, Thinking, extract
+from rewardkit.verifiers.math.around import is_denied
 from rewardkit.verifiers.math.tree import Text, walk
 from rewardkit.verifiers.math.understood import Understood, understood
 from rewardkit.verifiers.math.units import is_unit
@@ -115,7 +116,7 @@ def widened(text: str, found: Extraction) -> Extraction:
     if found.span is None:
         return found
     start, stop = found.span
-    if _is_denied(text, start, stop):
+    if is_denied(text, start, stop):
         reason = "no answer: the last number is what it is not"
         return replace(found, text=None, span=None, raw=None, reason=reason)
     if (run := _run(text, start, stop)) is not None:
@@ -132,32 +133,6 @@ def widened(text: str, found: Extraction) -> Extraction:
     return replace(
         found, text=text[start:stop], span=(start, stop), raw=text[start:stop], refused=refused
     )
-
-
-# "not 28", "does not need 28", "less than 28"; but "not only 28" says more, not something else.
-_NEGATED = re.compile(
-    r"(?:\b(?:not|never|than|isn['’]t|\w+n['’]t|cannot)\s+(?!only\b)(?:[a-z]+\s+)?"
-    r"(?:equal\s+(?:to\s+)?)?|不是|不等于)[$(\s]*$",
-    re.IGNORECASE,
-)
-_BOUND = re.compile(
-    r"(?:(?<![-=<>])>|<(?!-)|[≠≤≥⩽⩾≦≧]|!=|[<>]=|\\(?:not\s*=|(?:ne|neq|lt|gt|le|ge|leq|geq|leqslant"
-    r"|geqslant)(?![A-Za-z])))[$({\s\\]*$"
-)
-_TAG = re.compile(r"<[^<>]{1,20}>\s*$")
-_REJECTED = re.compile(
-    r"[\s$*)]{0,4}(?:isn['’]t\b|(?:is|was|are|were|would be|seems)\s+(?:clearly\s+|far\s+|much\s+)?"
-    r"(?:not\b|too\b|wrong\b|incorrect\b|impossible\b))",
-    re.IGNORECASE,
-)
-
-
-def _is_denied(text: str, start: int, stop: int) -> bool:
-    """True for a number that the sentence rejects, or that is the bound of something."""
-    before = max(0, start - 32)
-    if _NEGATED.search(text, before, start) or _REJECTED.match(text, stop):
-        return True
-    return _BOUND.search(text, before, start) is not None and not _TAG.search(text, before, start)
 
 
 _RUN_LENGTH = 60

@@ -182,6 +182,10 @@ class MathVerifier(Verifier):
             if found.span is not None:
                 return sentences.widened(text, found)
             return sentences.alone(text, found, self.thinking, self.retraction)
+        if found.rule == _LAST_BOX:
+            from rewardkit.verifiers.math.around import in_its_place
+
+            return in_its_place(text, found)
         return found
 
     def _best(
@@ -225,9 +229,10 @@ def _on_a_stack_of_its_own(judge: Callable[[Sample], Verdict], sample: Sample) -
             return Verdict.incorrect("not supported: nested too deeply")
 
 
-_JOINED = re.compile(r"\bor\b|或", re.IGNORECASE)
+_JOINED = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b|或", re.IGNORECASE)
 _BARE_LENGTH = 200
 """Longest completion that may be nothing but an answer, without any marker."""
+_LAST_BOX = "last \\boxed{}"
 _UNMARKED = frozenset({"auto", "last bold", "last formula", "last number"})
 _IN_PROSE = frozenset({"last number", 'last "answer is"'})
 
