@@ -219,7 +219,10 @@ def test_an_open_fence_is_noticed() -> None:
 
 
 def test_a_command_that_fails_fails_the_page(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "page.md", types.ModuleType("page"))
+    def none(*arguments: str) -> subprocess.CompletedProcess[str]:
+        raise AssertionError(arguments)
+
+    runner = Runner(tmp_path / "page.md", types.ModuleType("page"), none)
     runner.run(Block("console", "$ false  # exit 1\n", 1))
     with pytest.raises(AssertionError, match=r"page\.md:1"):
         runner.run(Block("console", "$ false\n", 1))

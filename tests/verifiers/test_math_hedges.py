@@ -11,7 +11,9 @@ from rewardkit.verifiers import MathVerifier
 
 JUDGE = MathVerifier()
 NUMBERS = st.integers(-(10**6), 10**6)
-JOINTS = st.sampled_from([" or ", ", or maybe ", " (or perhaps ", "$ or $", " 或 ", " or it could be "])
+JOINTS = st.sampled_from(
+    [" or ", ", or maybe ", " (or perhaps ", "$ or $", " 或 ", " or it could be "]
+)
 
 
 def status(completion: str, answer: str, judge: MathVerifier = JUDGE) -> str:
