@@ -11,6 +11,9 @@ from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
+HELD_OUT = ("math_heldout", "math_heldout2", "math_heldout3")
+"""Sets whose labels were decided before any row of them was run."""
+
 NAMES = ("Mia", "Omar", "Lena", "Ravi", "Sofia", "Tariq", "Nina", "Hugo", "Aiko", "Paul")
 THINGS = ("pencils", "tickets", "cookies", "stamps", "books", "marbles", "plants", "cards")
 
@@ -33,7 +36,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 def labelled(name: str) -> list[Pair]:
     """A hand-labelled set: ``math_equivalence``, or one of those written to be run once, after the
-    verifier was done: ``math_heldout`` and ``math_heldout2``."""
+    verifier was done, :data:`HELD_OUT`."""
     return [Pair(r["gold"], r["completion"], r["expected"], r["category"]) for r in rows(name)]
 
 

@@ -131,7 +131,7 @@ def equivalence(quick: bool) -> dict[str, Any]:
 
 def heldout(quick: bool) -> dict[str, Any]:
     """The sets that were labelled apart, each of which the verifier met once before any mend."""
-    return {name: both(pairs.labelled(name)) for name in ("math_heldout", "math_heldout2")}
+    return {name: both(pairs.labelled(name)) for name in pairs.HELD_OUT}
 
 
 def restated(quick: bool) -> dict[str, Any]:

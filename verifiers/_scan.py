@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
+
+from rewardkit.verdict import Span
 
 __all__ = [
     "Block",
     "Blocks",
     "bold",
     "boxed",
+    "each_number",
     "formulas",
     "hashes",
     "is_blank",
@@ -38,6 +42,49 @@ class Blocks(NamedTuple):
     dangling: int | None
 
 
+_PIECE = 1 << 18
+_REACH = 256
+
+# Only the last few can be the answer. A million kept from a hostile text would fill the memory, and
+# have the garbage collector go over all objects of the process, which holds the interpreter's lock.
+_KEPT = 20
+_KEPT_BOXES = 400  # a list may be written in as many boxes
+
+
+def in_pieces(
+    pattern: re.Pattern[str], text: str, begin: int = 0, reach: int = _REACH
+) -> Iterator[re.Match[str]]:
+    """All matches of ``pattern``, looked for in a piece of the text at a time.
+
+    One search holds the interpreter's lock to its end: over a hundred megabytes no other thread of
+    a trainer would run for seconds.
+
+    Args:
+        pattern: an expression whose matches are not empty.
+        text: the text.
+        begin: offset at which the first match may begin.
+        reach: most characters of what begins a match and is none yet (the backslash and the name
+            of a box before its brace), and of what a match looks ahead for.
+    """
+    least = max(_PIECE, 2 * reach)
+    at, size = begin, least
+    while at < len(text):
+        stop = min(at + size, len(text))
+        edge = stop if stop == len(text) else stop - reach
+        for mark in pattern.finditer(text, at, stop):
+            if mark.end() > edge:
+                break
+            yield mark
+            at = mark.end()
+        else:
+            at, size = max(at, edge), least
+            continue
+        # It may go on beyond the piece: again from its beginning, with twice as much where it
+        # fills the piece, so that a long match is looked for a few times and not at every piece.
+        size = 2 * size if mark.start() == at else least
+        at = mark.start()
+
+
 @lru_cache(maxsize=256)
 def _either(opening: str, closing: str) -> re.Pattern[str]:
     longest_first = sorted({opening, closing}, key=len, reverse=True)
@@ -45,22 +92,23 @@ def _either(opening: str, closing: str) -> re.Pattern[str]:
 
 
 def tagged(text: str, opening: str, closing: str, begin: int = 0) -> Blocks:
-    """Blocks between two markers. They do not nest: a second opening starts the block anew."""
-    closed: list[Block] = []
+    """The last blocks between two markers, which do not nest: a second opening starts anew."""
+    closed: deque[Block] = deque(maxlen=_KEPT)
     inside: int | None = None
     if text.find(opening, begin) < 0:
-        return Blocks(closed, None)
-    for mark in _either(opening, closing).finditer(text, begin):
+        return Blocks([], None)
+    reach = max(_REACH, len(opening), len(closing))
+    for mark in in_pieces(_either(opening, closing), text, begin, reach):
         if inside is not None and mark.group() == closing:
             closed.append(Block(inside, mark.start()))
             inside = None
         elif mark.group() == opening:
             inside = mark.end()
-    return Blocks(closed, inside)
+    return Blocks(list(closed), inside)
 
 
 # Two backslashes: LaTeX that was escaped once too often on its way here.
-_BRACES = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_BRACES = re.compile(r"\\\\?(?:boxed|fbox)\s{0,99}\{|\\.|[{}]", re.DOTALL)
 
 
 def boxed(text: str, begin: int = 0) -> Blocks:
@@ -68,34 +116,35 @@ def boxed(text: str, begin: int = 0) -> Blocks:
 
     Braces are matched with a stack in one pass: looking for the end of each box anew would be
     quadratic in a text of ten thousand boxes left open. Any box left open counts as dangling,
-    also one with a complete box inside.
+    also one with a complete box inside. The last few hundred boxes are kept.
     """
-    closed: list[Block] = []
+    closed: deque[Block] = deque(maxlen=_KEPT_BOXES)
     first, framed = text.find("\\boxed", begin), text.find("\\fbox", begin)
     if first < 0 or 0 <= framed < first:
         first = framed
     if first < 0:
-        return Blocks(closed, None)
-    stack: list[tuple[bool, int]] = []
-    for mark in _BRACES.finditer(text, first):  # what is opened before it closes no box
+        return Blocks([], None)
+    stack: list[int] = []  # where each open box begins, -1 for other braces
+    for mark in in_pieces(_BRACES, text, first):  # what is opened before it closes no box
         token = mark.group()
         if token == "}":
-            if stack and (opened := stack.pop())[0]:
-                closed.append(Block(opened[1], mark.start()))
+            if stack and (opened := stack.pop()) >= 0:
+                closed.append(Block(opened, mark.start()))
         elif token[-1] == "{" and token != "\\{":
-            stack.append((token != "{", mark.end()))
-    left = [start for is_box, start in stack if is_box]
-    return Blocks(closed, left[-1] if left else None)
+            stack.append(mark.end() if token != "{" else -1)
+    dangling = max(stack, default=-1)  # the last one opened, since it begins last
+    return Blocks(list(closed), None if dangling < 0 else dangling)
 
 
 _HASHES = re.compile(r"(?<!#)####(?!#)")
 
 
 def hashes(text: str, begin: int = 0) -> list[Block]:
-    """What follows each ``####``, to the end of its line or the next ``####``."""
+    """What follows the last ``####``, to the end of its line or the next ``####``."""
     if (first := text.find("####", begin)) < 0:
         return []
-    marks = [mark.span() for mark in _HASHES.finditer(text, first)]
+    marks: deque[Span] = deque(maxlen=_KEPT)
+    marks.extend(mark.span() for mark in in_pieces(_HASHES, text, first))
     return [
         Block(after, _line_end(text, after, marks[i + 1][0] if i + 1 < len(marks) else len(text)))
         for i, (_, after) in enumerate(marks)
@@ -113,11 +162,11 @@ _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|。")
 
 def phrases(text: str, begin: int = 0, most: int = 9) -> list[Block]:
     """What follows the last ``most`` "answer is" or "answer:", to the end of sentence or line."""
-    ends = [mark.end() for mark in _PHRASE.finditer(text, begin)]
+    ends = deque((mark.end() for mark in _PHRASE.finditer(text, begin)), most)
     found = []
     # Each looks at most a thousand characters ahead, and only the last few do: a megabyte of
     # phrases without a line break must not be scanned once per phrase.
-    for start in ends[-most:]:
+    for start in ends:
         limit = min(len(text), start + 1000)
         end = _SENTENCE_END.search(text, start, limit)
         found.append(Block(start, end.start() if end else limit))
@@ -132,17 +181,17 @@ _NUMBER = re.compile(
 )
 
 
-def numbers(text: str, begin: int = 0) -> list[Block]:
+def each_number(text: str, begin: int = 0) -> Iterator[Block]:
     """Tokens that look like numbers, without the comma or period that ends a sentence."""
-    found = []
-    for mark in _NUMBER.finditer(text, begin):
+    for mark in in_pieces(_NUMBER, text, begin):
         token = mark.group().rstrip(",.")
-        found.append(Block(mark.start(), mark.start() + len(token)))
-    return found
+        yield Block(mark.start(), mark.start() + len(token))
 
 
-# Only the last few can be the answer; a megabyte of formulas need not be kept.
-_KEPT = 20
+def numbers(text: str, begin: int = 0) -> list[Block]:
+    """The last few of :func:`each_number`."""
+    return list(deque(each_number(text, begin), _KEPT))
+
 
 _BOLD = re.compile(r"\*\*(?=[^\s*])([^*\n]{1,200}?)\*\*")
 _ANSWER_LIKE = re.compile(

@@ -177,8 +177,11 @@ def extract(
     if isinstance(begin, Extraction):
         return begin
     found = _by(text, begin, AUTO if how == "auto" else how, boxes)
-    if retraction == "refuse" and found.span is not None and _taken_back(text, found.span[1]):
-        return _none(found.rule, "it is taken back after it", found.refused)
+    if retraction == "refuse" and found.span is not None:
+        # The whole text holds its retraction; one that it begins with is all that it says.
+        start, stop = found.span
+        if _taken_back(text, start + 1 if found.rule == "whole text" else stop):
+            return _none(found.rule, "it is taken back after it", found.refused)
     return found
 
 
@@ -214,7 +217,7 @@ def _restated(text: str, box: Extraction) -> Extraction:
     """The "final answer" that follows a box: the box was of a step, or is corrected by it."""
     if box.span is None or (at := text.rfind("inal answer", box.span[1])) < 0:
         return box
-    found = _phrase(text, max(at - 1, 0))
+    found = _phrase(text, _begin(text, max(at - 1, 0), "phrase"))
     if found is None or found.text is None or not _COMMITTED.match(found.text):
         return box
     last = Refused(shorten(text[slice(*box.span)]), "not the final answer", box.span)
@@ -227,6 +230,7 @@ _COMMITTED = re.compile(r"\\?[$({[]?\s*[-+−]?(?:[0-9]|\\[a-z]*frac|\\sqrt|\\pi
 # What stands between an answer and its retraction is short; a megabyte is not searched for one.
 _RETRACTION = re.compile(
     r"\b(?:actually,? no\b|no,? wait\b|wait,? (?:no|that|actually|this)\b|scratch that|"
+    r"never mind|(?:disregard|forget) (?:that|this)|i take (?:that|it) back|"
     r"i (?:was|am) (?:wrong|mistaken)|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|"
     r"a mistake)|on second thought|i made (?:a mistake|an error)|correction:)",
     re.IGNORECASE,

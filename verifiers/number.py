@@ -85,7 +85,7 @@ class HasNumber(Verifier):
         found = extract(sample.text, self.extract, self.thinking)
         if found.text is None:
             return Verdict.incorrect(found.reason, label="missing", **found.evidence)
-        for block in _scan.numbers(found.text):
+        for block in _scan.each_number(found.text):
             if isinstance(read_number(found.text[slice(*block)]), Fraction):
                 return Verdict.correct("there is a number", **found.evidence)
         return Verdict.incorrect("there is no number in it", **found.evidence)

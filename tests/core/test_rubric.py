@@ -27,7 +27,6 @@ from rewardkit import (
     Verdict,
     Verifier,
     VerifierReward,
-    reward,
 )
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rewards import Outcome
@@ -128,71 +127,6 @@ def test_a_stated_value_counts_as_stated() -> None:
     assert "counts as -0.5" in score.notes[0]
 
 
-def test_a_closed_gate_pays_the_least_and_does_not_run_the_part() -> None:
-    calls = []
-
-    @reward(bounds=(-2.0, 5.0))
-    def costly(completion: str) -> float:
-        calls.append(completion)
-        return 5.0
-
-    rubric = Rubric(format=Says("a"), answer=costly).gate("answer", on="format")
-    closed = rubric.score(row(a="no"))
-    assert (closed.total, closed["answer"].state, closed["answer"].gated_by) == (
-        -2.0,
-        "gated",
-        "format",
-    )
-    assert calls == []
-    assert rubric.score(row(a="correct")).total == 6.0
-    assert len(calls) == 1
-
-
-def test_behind_a_closed_gate_a_negative_weight_still_earns_the_least() -> None:
-    penalty = FunctionReward(lambda completion: 0.0, bounds=(0.0, 3.0), weight=-1.0)
-    rubric = Rubric(format=Says("a"), length=penalty).gate("length", on="format")
-    # Paying 0 instead would make breaking the format a way around the penalty.
-    assert rubric.score(row(a="no")).total == -3.0
-
-
-def test_a_gate_that_cannot_be_judged_makes_the_total_unscorable() -> None:
-    rubric = Rubric(format=Says("a").reward(unscorable="skip"), answer=Says("b")).gate(on="format")
-    score = rubric.score(row(a="unscorable", b="correct"))
-    assert score.total is None
-    assert "gate 'format' could not be judged" in score["answer"].why
-    as_metric = Rubric(format=Says("a"), answer=Says("b")).gate(on="format").metrics("format")
-    assert as_metric.score(row(a="unscorable", b="correct")).total is None
-
-
-def test_gates_chain_and_a_gated_gate_is_closed() -> None:
-    rubric = Rubric(c=Says("c"), b=Says("b"), a=Says("a")).gate("b", on="a").gate("c", on="b")
-    assert rubric.stages == (("a",), ("b",), ("c",))
-    score = rubric.score(row(a="no", b="correct", c="correct"))
-    assert [score[n].gated_by for n in "abc"] == [None, "a", "b"]
-    assert score.total == 0.0
-
-
-def test_a_number_opens_a_gate_from_a_stated_value() -> None:
-    def length(completion: str) -> float:
-        return float(len(completion))
-
-    with pytest.raises(RubricError, match="from which value the gate is open"):
-        Rubric(length=length, a=Says("a")).gate("a", on="length")
-    rubric = Rubric(length=length, a=Says("a")).gate("a", on="length", at_least=5).metrics("length")
-    assert rubric.score(Sample(completion="text", columns={"a": "correct"})).total == 0.0
-    assert rubric.score(Sample(completion="texts", columns={"a": "correct"})).total == 1.0
-
-
-def test_a_cap_bounds_the_total_where_the_gate_is_closed() -> None:
-    rubric = Rubric(safe=Says("a").reward(0.0, 0.0), good=Says("b").reward(5.0, -1.0)).gate(
-        on="safe", cap=0.5
-    )
-    assert rubric.score(row(a="correct", b="correct")).total == 5.0
-    capped = rubric.score(row(a="no", b="correct"))
-    assert (capped.total, capped.notes) == (0.5, ("capped at 0.5: gate 'safe' is closed",))
-    assert rubric.score(row(a="no", b="no")).total == -1.0
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -260,49 +194,6 @@ def test_scores_do_not_depend_on_the_order_of_the_batch() -> None:
     samples = [row(a=a, b=b) for a in ("correct", "no") for b in ("correct", "no", "unscorable")]
     forward = [s.total for s in rubric.score_many(samples)]
     assert [s.total for s in rubric.score_many(samples[::-1])] == forward[::-1]
-
-
-def test_a_score_explains_itself() -> None:
-    rubric = Rubric(format=Says("a"), answer=Says("b").reward(3.0, -1.0)).gate(
-        "answer", on="format"
-    )
-    text = rubric.score(row(a="correct", b="no")).explain()
-    for expected in ("total  +0", "├─ format", "└─ answer", "-1 = -1 × 1", "incorrect", "it is no",
-                     "judged 'text' at 0:4 by said", "Says version 1", "ms]", rubric.fingerprint):  # fmt: skip
-        assert expected in text
-    lost = rubric.score(row(a="correct", b="unscorable"))
-    assert "none (unscorable)" in lost.explain()
-    assert "fault: dataset" in lost.explain()
-    assert "gated" in rubric.score(row(a="no", b="no")).explain()
-    assert repr(lost) == "Score(total=None, format=1, answer=None)"
-
-
-def test_judged_text_cannot_write_on_the_terminal_or_into_the_page() -> None:
-    hostile = "\x1b[2J\x1b[32mtotal +99\r\n<script>alert(1)</script>\u202e"
-    sample = Sample(completion=hostile, columns={"a": "no"})
-    score = Rubric(a=Says("a")).score(sample)
-    assert not {"\x1b", "\r", "\u202e"} & set(score.explain())
-    assert "<script>" not in score._repr_html_()
-
-
-def test_what_was_judged_is_shown_so_that_a_line_break_and_a_backslash_differ() -> None:
-    def shown(text: str) -> str:
-        return Rubric(a=Says("a")).score(Sample(completion=text, columns={"a": "no"})).explain()
-
-    assert r"judged 'a\nb' at" in shown("a\nb")
-    assert r"judged 'a\\nb' at" in shown(r"a\nb")
-
-
-def test_a_verdict_with_odd_evidence_and_a_part_with_an_odd_name_are_still_explained() -> None:
-    class Odd(Verifier):
-        def _verify(self, sample: Sample) -> Verdict:
-            return Verdict.incorrect(7, text=42, rule=b"r")  # type: ignore[arg-type]
-
-    score = Rubric.from_parts({"\x1b[2Jname\n": Odd()}).score(completion="x")
-    text = score.explain()
-    assert "judged 42" in text
-    assert r"\x1b[2Jname\n" in text
-    assert "\x1b" not in text + repr(score)
 
 
 def test_a_score_is_plain_data_and_pickles() -> None:
@@ -498,14 +389,3 @@ def test_a_rubric_of_many_groups_does_not_start_a_thread_for_each() -> None:
     scores = rubric.score_many([row() for _ in range(400)], group_ids=list(range(400)))
     assert all(score.total == 1.0 for score in scores)
     assert max(seen) <= before + MAX_THREADS + 2
-
-
-def test_a_part_by_group_behind_a_gate_sees_the_completions_that_came_through() -> None:
-    def size(completions: list[str]) -> list[float]:
-        return [float(len(completions))] * len(completions)
-
-    part = FunctionReward(size, form="group", bounds=(0.0, 9.0))
-    rubric = Rubric(a=Says("a").reward(0.0), p=part).gate("p", on="a")
-    samples = [row(a=a) for a in ("correct", "no", "correct")]
-    scores = rubric.score_many(samples, group_ids=[1, 1, 1])
-    assert [s["p"].value for s in scores] == [2.0, 0.0, 2.0]

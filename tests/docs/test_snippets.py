@@ -20,11 +20,12 @@ import json
 import linecache
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ from typing import NamedTuple
 import pytest
 
 from rewardkit._yaml import load_yaml
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,8 +79,9 @@ def assert_printed(shown: str, printed: str, where: str) -> None:
 class Runner:
     """Runs the blocks of one page."""
 
-    def __init__(self, page: Path, module: types.ModuleType) -> None:
+    def __init__(self, page: Path, module: types.ModuleType, rewardkit: Command) -> None:
         self.page, self.module, self.printed = page, module, ""
+        self.rewardkit = rewardkit
 
     def run(self, block: Block) -> None:
         name = _FILE.match(block.text)
@@ -113,19 +117,27 @@ class Runner:
     def _console(self, command: str, block: Block) -> str:
         bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": ""}
-        done = subprocess.run(
-            command,
-            shell=True,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=300,
-            env={**os.environ, **quiet, "PATH": bin_first, "COLUMNS": "100"},
-        )
+        env = {**os.environ, **quiet, "PATH": bin_first, "COLUMNS": "100"}
+        words = shlex.split(command, comments=True)
+        if words[0] == "rewardkit" and not _SHELL.search(command):
+            done = self.rewardkit(*words[1:], env=env)
+        else:
+            done = subprocess.run(
+                command,
+                shell=True,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                timeout=300,
+                env=env,
+            )
         said = done.stdout + done.stderr
         expected = int(code[1]) if (code := _EXIT.search(command)) else 0
         assert done.returncode == expected, f"{self._where(block)}: $ {command}\n{said}"
         return said
+
+
+_SHELL = re.compile(r"[|&;<>*$`]")
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
@@ -138,7 +150,7 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_snippets_of_a_page_run_in_order(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rewardkit_command: Command
 ) -> None:
     leave_out = shutil.ignore_patterns("runs", "model", "__pycache__")
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=leave_out)
@@ -146,7 +158,7 @@ def test_the_snippets_of_a_page_run_in_order(
     monkeypatch.syspath_prepend(tmp_path)
     module = types.ModuleType(f"page_{page.stem.lower()}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    runner = Runner(page, module)
+    runner = Runner(page, module, rewardkit_command)
     before = set(sys.modules)
     try:
         for block in blocks_of(page.read_text(encoding="utf-8")):
@@ -207,7 +219,10 @@ def test_an_open_fence_is_noticed() -> None:
 
 
 def test_a_command_that_fails_fails_the_page(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "page.md", types.ModuleType("page"))
+    def none(*arguments: str) -> subprocess.CompletedProcess[str]:
+        raise AssertionError(arguments)
+
+    runner = Runner(tmp_path / "page.md", types.ModuleType("page"), none)
     runner.run(Block("console", "$ false  # exit 1\n", 1))
     with pytest.raises(AssertionError, match=r"page\.md:1"):
         runner.run(Block("console", "$ false\n", 1))

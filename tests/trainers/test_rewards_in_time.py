@@ -14,15 +14,13 @@ from typing import Any
 
 import pytest
 
-from rewardkit import FunctionReward, MissingColumnError, Rubric, Verdict, Verifier
-from rewardkit.sample import Sample
+from rewardkit import FunctionReward, MissingColumnError, Rubric
 from rewardkit.sandbox import usable_cpus
 from rewardkit.trainers import GRPOConfig, GRPOTrainer
 from rewardkit.trainers.lanes import Lanes
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.scorer import Scorer
 
-WAIT = 0.4
 ROWS = [{"prompt": f"{i}+{i}="} for i in range(4)]
 
 
@@ -44,67 +42,112 @@ def scored(rubric: Rubric, made: list[Completion], **options: Any) -> float:
     return time.monotonic() - start
 
 
-def per_batch(number: int) -> Callable[..., Any]:
+class Together:
+    """Calls that wait until ``wanted`` of them wait at the same time.
+
+    One after another they would wait for a minute each: no clock has to tell the two apart.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.inside = 0
+        self.lock = threading.Lock()
+        self.met = threading.Event()
+
+    def enter(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside >= self.wanted:
+                self.met.set()
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+
+    def wait(self) -> None:
+        self.enter()
+        self.met.wait(60)
+        self.leave()
+
+    async def wait_in_a_loop(self) -> None:
+        self.enter()
+        deadline = time.monotonic() + 60
+        while not self.met.is_set() and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        self.leave()
+
+
+def per_batch(number: int, together: Together) -> Callable[..., Any]:
     def slow(completions: list[str]) -> list[float]:
-        time.sleep(WAIT)
+        together.wait()
         return [float(len(text) + number) for text in completions]
 
     return slow
 
 
-def per_completion(number: int) -> Callable[..., Any]:
+def per_completion(number: int, together: Together) -> Callable[..., Any]:
     def slow(completion: str) -> float:
-        time.sleep(WAIT)
+        together.wait()
         return float(len(completion) + number)
 
     return slow
 
 
-def in_a_loop(number: int) -> Callable[..., Any]:
+def in_a_loop(number: int, together: Together) -> Callable[..., Any]:
     async def slow(completion: str) -> float:
-        await asyncio.sleep(WAIT)
+        await together.wait_in_a_loop()
         return float(len(completion) + number)
 
     return slow
 
 
-class Slow(Verifier):
-    blocking = True
-
-    def _verify(self, sample: Sample) -> Verdict:
-        time.sleep(WAIT)
-        return Verdict.correct()
-
-
-@pytest.mark.parametrize("form", [per_batch, per_completion, in_a_loop])
-def test_eight_that_wait_cost_little_more_than_one(form: Callable[[int], Any]) -> None:
-    """One after another: 8 parts of 4 groups, 12.8 seconds; by each completion: 102."""
-    made = items()
-    took = scored(Rubric(**{f"r{i}": form(i) for i in range(8)}), made)
-    assert took < 8 * 4 * WAIT / 2
-    wanted = [8 * len(item.text) + sum(range(8)) for item in made]
-    assert [item.total for item in made] == wanted
+@pytest.mark.parametrize(
+    ("form", "wanted"), [(per_batch, 32), (per_completion, 64), (in_a_loop, 256)]
+)
+def test_eight_that_wait_wait_side_by_side(form: Callable[..., Any], wanted: int) -> None:
+    """Eight parts of four groups of eight: by each batch 32 calls, by each completion 256, of
+    which each lane may hold eight."""
+    made, together = items(), Together(wanted)
+    scored(Rubric(**{f"r{i}": form(i, together) for i in range(8)}), made)
+    assert together.met.is_set()
+    wanted_totals = [8 * len(item.text) + sum(range(8)) for item in made]
+    assert [item.total for item in made] == wanted_totals
 
 
-def test_under_limits_too(tmp_path: Path) -> None:
-    made = items()
-    took = scored(Rubric(**{f"r{i}": per_completion(i) for i in range(8)}), made, limit_s=20.0)
-    assert took < 8 * 4 * WAIT / 2
+def test_under_limits_too() -> None:
+    made, together = items(), Together(64)
+    scored(Rubric(**{f"r{i}": per_completion(i, together) for i in range(8)}), made, limit_s=50.0)
+    assert together.met.is_set()
     assert all(item.total is not None for item in made)
+
+
+SLOW_REWARDS = """
+import os, pathlib, time
+
+folder = pathlib.Path(__file__).with_name("calls")
+
+def waits(completion):
+    # Until more wait at the same time than there are processors, or for a minute.
+    mine = folder / f"{os.getpid()}.{time.monotonic_ns()}"
+    mine.touch()
+    deadline = time.monotonic() + 60
+    while not (folder / "met").exists() and time.monotonic() < deadline:
+        if len(list(folder.iterdir())) > WANTED:
+            (folder / "met").touch()
+        time.sleep(0.02)
+    mine.unlink()
+    return 1.0
+
+def hangs(completion):
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
 def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Functions that another process finds, in a module that imports next to nothing."""
-    lines = [
-        "import time",
-        "def waits(completion):",
-        f"    time.sleep({WAIT})",
-        "    return 1.0",
-        "def hangs(completion):",
-        "    time.sleep(600)",
-    ]
-    (tmp_path / "slow_rewards.py").write_text("\n".join(lines))
+    (tmp_path / "slow_rewards.py").write_text(SLOW_REWARDS.replace("WANTED", str(usable_cpus())))
+    (tmp_path / "calls").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("slow_rewards")
     monkeypatch.delitem(sys.modules, "slow_rewards")
@@ -112,31 +155,32 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleT
     return module
 
 
+@pytest.mark.skipif(usable_cpus() > 7, reason="eight parts are no more than the processors")
 def test_functions_that_run_in_killable_workers_wait_side_by_side_too(
     importable: types.ModuleType,
 ) -> None:
-    slow = FunctionReward(importable.waits, limit_s=20.0)
+    slow = FunctionReward(importable.waits, limit_s=60.0)
     rubric = Rubric(**{f"r{i}": slow for i in range(8)})
     made = items(groups=2, size=2)
-    scored(rubric, made)  # the workers start
-    took = scored(rubric, made)
-    at_a_time = min(usable_cpus(), 8)
-    assert took < 0.5 * 32 * WAIT / at_a_time, "no more at a time than there are processors"
+    scored(rubric, made)
+    assert (importable.folder / "met").exists()
     assert [item.total for item in made] == [8.0] * 4
 
 
 def test_one_that_hangs_costs_its_limit_however_many_texts_make_it_hang(
     importable: types.ModuleType,
 ) -> None:
-    limit, alone = 1.0, lambda completion: time.sleep(600)
+    def alone(completion: str) -> float:
+        time.sleep(600)
+        return 1.0
+
     for hangs in (importable.hangs, alone):
-        rubric = Rubric(
-            good=lambda completion: 1.0, hangs=FunctionReward(hangs, limit_s=limit, unscorable=0.0)
-        )
-        made = items(groups=4, size=2)
-        took = scored(rubric, made)
-        assert limit <= took < 8 * limit / 2, "one after another they would cost eight limits"
-        assert [item.total for item in made] == [1.0] * 8
+        hanging = FunctionReward(hangs, limit_s=1.0, unscorable=0.0)
+        rubric = Rubric(good=lambda completion: 1.0, hangs=hanging)
+        one = scored(rubric, items(groups=1, size=1))
+        made = items(groups=4, size=4)
+        assert scored(rubric, made) < 8 * max(one, 1.0), "one after another: sixteen limits"
+        assert [item.total for item in made] == [1.0] * 16
         for item in made:
             assert item.score is not None
             assert "ran past its limit of 1 s" in item.score["hangs"].why
@@ -263,23 +307,24 @@ def test_a_reward_that_fails_for_one_text_takes_no_other_score_along() -> None:
 
 def test_a_lane_stays_as_wide_as_it_had_to_become_and_never_wider_than_allowed() -> None:
     lanes, done = Lanes(most=4), threading.Semaphore(0)
-    lock = threading.Lock()
-    inside, most = 0, 0
-
-    def call() -> None:
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        time.sleep(0.1)
-        with lock:
-            inside -= 1
-        done.release()
-
+    most = 0
     for _ in range(2):
+        together = Together(4)
         most = 0
+
+        def call(together: Together = together) -> None:
+            nonlocal most
+            together.wait()
+            with together.lock:
+                together.inside += 1
+                most = max(most, together.inside)
+            time.sleep(0.05)  # time enough to become wider than it may
+            together.leave()
+            done.release()
+
         for _ in range(12):
             lanes.submit("slow", call)
         for _ in range(12):
-            assert done.acquire(timeout=30)
-        assert most == 4
+            assert done.acquire(timeout=300)
+        assert together.met.is_set()
+        assert most <= 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -302,9 +302,9 @@ HUGE = {
 
 @pytest.mark.parametrize("text", HUGE.values(), ids=HUGE.keys())
 def test_a_megabyte_of_anything_ends_soon(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     extract(text)
-    assert perf_counter() - start < 10.0
+    assert process_time() - start < 10.0
 
 
 PIECES = st.sampled_from(

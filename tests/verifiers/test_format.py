@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -180,9 +180,9 @@ def test_a_text_on_which_the_pattern_runs_away_is_incorrect() -> None:
     ],
 )
 def test_a_megabyte_ends_soon(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     status(THINK, text)
-    assert perf_counter() - start < 10.0
+    assert process_time() - start < 10.0
 
 
 def test_formats_survive_specs_and_pickling() -> None:

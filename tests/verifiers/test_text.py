@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -178,7 +178,7 @@ def test_a_text_contains_what_is_written_into_it(before: str, word: str, after: 
     ids=range(8),
 )
 def test_a_megabyte_of_anything_ends_soon(text: str) -> None:
-    start = perf_counter()
+    start = process_time()
     for verifier in (
         ExactText(casefold=True),
         Contains("aaab", casefold=True, words=True, last_lines=3),
@@ -187,7 +187,7 @@ def test_a_megabyte_of_anything_ends_soon(text: str) -> None:
     ):
         assert verdict(verifier, text, "gold").status == "incorrect"
     verdict(MaxLength(10, unit="words"), text)
-    assert perf_counter() - start < 20.0
+    assert process_time() - start < 20.0
 
 
 def test_text_verifiers_survive_specs_and_pickling() -> None:

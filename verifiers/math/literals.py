@@ -22,9 +22,13 @@ def literal(text: str) -> Num:
     return Num(value, all(c not in text for c in ".eE"))
 
 
+_NAMED = "two three four five six seven eight nine ten eleven twelve"
+_BASES = {name: str(base) for base, name in enumerate(_NAMED.split(), 2)} | {"sixteen": "16"}
+
+
 def base_number(digits: str, base: str) -> Node:
     """``4210_5``: a whole number in a base from 2 to 36."""
-    base = {"two": "2", "three": "3", "eight": "8", "ten": "10", "sixteen": "16"}.get(base, base)
+    base = _BASES.get(base, base)
     if not base.isdecimal() or not 2 <= int(base[:3]) <= 36 or len(digits) > 400:
         raise Unsupported(f"the base {base[:10]}")
     try:

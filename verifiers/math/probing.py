@@ -14,6 +14,7 @@ from fractions import Fraction
 from rewardkit.verifiers.math import balls
 from rewardkit.verifiers.math.arithmetic import MAX_BITS, TooLarge, Undefined
 from rewardkit.verifiers.math.balls import Ball, Outside, Undecided
+from rewardkit.verifiers.math.bends import differ_in_logs, reach
 from rewardkit.verifiers.math.probe import Probe, context_of, digits_of, substituted
 from rewardkit.verifiers.math.tree import CONSTANTS, Node, Op, free_symbols, symbols, walk
 from rewardkit.verifiers.math.values import study
@@ -25,6 +26,8 @@ _EXACT_DIGITS = MAX_BITS * 2 // 3
 """Decimal digits that hold any two exact values and their difference."""
 POINTS, WANTED = 12, 3
 """Points tried, and points where both are defined that make a yes."""
+_FAR = range(4, 8)
+"""Which points lie beyond all numbers written, where something bends."""
 
 _AGREE = Decimal("1e-50")
 
@@ -54,8 +57,10 @@ def _alternates(node: Node) -> bool:
     )
 
 
-def points(names: list[str], seed: str, integers: bool, count: int) -> Iterator[dict[str, Ball]]:
-    """Seeded points: the same for the same pair, and no two variables alike."""
+def points(
+    names: list[str], seed: str, integers: bool, count: int, far: Decimal | None = None
+) -> Iterator[dict[str, Ball]]:
+    """Seeded points: the same for the same pair, no two variables alike, four of them ``far``."""
     draw = random.Random(seed)
     for at in range(count):
         point = {}
@@ -69,6 +74,8 @@ def points(names: list[str], seed: str, integers: bool, count: int) -> Iterator[
                 part = Decimal(draw.randrange(10**29, 10**30)).scaleb(-30)
                 # In turn: positive below 1, larger, negative, of either sign.
                 value = (part, part * 5 + 1, -part, part * 7 - 3)[at % 4]
+                if far is not None and at in _FAR:
+                    value *= far
             point[name] = Ball(value, Decimal(0))
         yield point
 
@@ -113,18 +120,26 @@ def over_points(a: Node, b: Node, judge: Judge) -> bool | None:
     seed = f"{a}{b}" if whole or exact else ",".join(names)
     probe = Probe(digits, "i" in everything or not names)
     state: dict[str, object] = {}
-    wanted = (POINTS if whole or exact else WANTED) if names else 1
+    far = reach(a, b) if names else None
+    wanted = (POINTS if whole or exact else _FAR.stop if far else WANTED) if names else 1
+    one_sided = bool(names) and differ_in_logs(a, b)
     valid, large = 0, False
     with localcontext(context_of(digits)):
-        for point in points(names, seed, whole or exact, POINTS if names else 1):
+        for at, point in enumerate(
+            points(names, seed, whole or exact, POINTS if names else 1, far)
+        ):
             try:
                 verdict = _at_point(probe, a, b, point, judge, state, exact)
             except Outside:
+                if one_sided and _is_defined(probe, a, point) != _is_defined(probe, b, point):
+                    return False
                 continue
             except TooLarge:
                 large = True
                 continue
             except (Undecided, DecimalException, MemoryError, OverflowError):
+                if far and at in _FAR:
+                    continue
                 return None
             if not verdict:
                 return verdict
@@ -136,6 +151,16 @@ def over_points(a: Node, b: Node, judge: Judge) -> bool | None:
     if large and not valid:
         raise TooLarge("too large (or small) to work out")
     return None
+
+
+def _is_defined(probe: Probe, node: Node, point: Mapping[str, Ball]) -> bool | None:
+    try:
+        probe.of(node, point)
+    except Outside:
+        return False
+    except (TooLarge, Undecided, DecimalException):
+        return None
+    return True
 
 
 def _at_point(

@@ -18,6 +18,7 @@ __all__ = ["again"]
 _PERCENT = re.compile(r"[}\s$\\)*]{0,6}(?:%|percent\b|per cent\b|pct\b)")
 _TEXTS = re.compile(r"\\text\s*\{([^{}]*)\}")
 _INDIAN = re.compile(r"(-?)([0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3})(\.[0-9]{1,20})?")
+_DOTTED = re.compile(r"(-?)([1-9][0-9]{0,2}(?:\.[0-9]{3})+),([0-9]{1,20})")
 _DECIMAL = re.compile(r"(-?)([0-9]{1,20}),([0-9]{1,40})")
 
 
@@ -67,6 +68,8 @@ def _choose(tree: Node) -> Node | None:
 def _with_commas(text: str) -> Understood | None:
     if (indian := _indian(text)) is not None:
         return indian
+    if (dotted := _DOTTED.fullmatch(text)) is not None:
+        return _number(dotted[1], dotted[2].replace(".", "") + dotted[3], len(dotted[3]))
     match = _DECIMAL.fullmatch(text)
     # "5,0" names two values, one of which might be the right one; 5 is written "5".
     if match is None or not match[3].strip("0"):

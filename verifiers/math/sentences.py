@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from rewardkit.verdict import Span
 from rewardkit.verifiers import _scan
-from rewardkit.verifiers.extraction import Extraction, Thinking, extract
+from rewardkit.verifiers.extraction import Extraction, Retraction, Thinking, extract
+from rewardkit.verifiers.math.around import is_denied
 from rewardkit.verifiers.math.tree import Text, walk
 from rewardkit.verifiers.math.understood import Understood, understood
 from rewardkit.verifiers.math.units import is_unit
@@ -24,6 +25,9 @@ _STATEMENT = re.compile(
 )
 
 
+_ODDS = re.compile(r"([0-9]{1,9}) (?:in|out of) ([0-9]{1,9})\.?")
+
+
 def in_sentence(text: str) -> Understood | None:
     """The value that one sentence states, as in an answer tag: "The total is 42."
 
@@ -34,6 +38,9 @@ def in_sentence(text: str) -> Understood | None:
         return None
     if (found := marked(text)) is not None:
         return found
+    if (odds := _ODDS.fullmatch(text.strip())) is not None:
+        value = understood(f"\\frac{{{odds[1]}}}{{{odds[2]}}}")
+        return value if isinstance(value, Understood) else None
     if (match := _STATEMENT.fullmatch(text.strip().rstrip(".。"))) is not None:
         value = understood(match[1].strip().strip("$"))
         if isinstance(value, Understood):
@@ -109,7 +116,7 @@ def widened(text: str, found: Extraction) -> Extraction:
     if found.span is None:
         return found
     start, stop = found.span
-    if _NEGATED.search(text, max(0, start - 24), start):
+    if is_denied(text, start, stop):
         reason = "no answer: the last number is what it is not"
         return replace(found, text=None, span=None, raw=None, reason=reason)
     if (run := _run(text, start, stop)) is not None:
@@ -128,11 +135,6 @@ def widened(text: str, found: Extraction) -> Extraction:
     )
 
 
-_NEGATED = re.compile(
-    r"(?:\b(?:not|never|than|isn['’]t|cannot be)\s+(?:be\s+|equal\s+(?:to\s+)?)?|不是|不等于)"
-    r"[$(\s]*$",
-    re.IGNORECASE,
-)
 _RUN_LENGTH = 60
 _MEASURE = re.compile(r"[A-Za-z]{1,3}[²³]?")
 _MATHEMATICS = re.compile(r"[π√∞^()\[\]+*/·×÷±²³⁴-⁹⁰¹]")
@@ -162,9 +164,11 @@ def _run(text: str, start: int, stop: int) -> Span | None:
 _AROUND = frozenset(" \t\r\n\u3000$，。；：！？、<>") | {"\u00a0"}
 
 
-def alone(text: str, found: Extraction, thinking: Thinking) -> Extraction:
+def alone(
+    text: str, found: Extraction, thinking: Thinking, retraction: Retraction = "ignore"
+) -> Extraction:
     """A short text without a number or formula that states a value in words: "It is one half."."""
-    whole = extract(text, "whole", thinking)
+    whole = extract(text, "whole", thinking, retraction=retraction)
     if whole.text is None or "\n" in whole.text or in_sentence(whole.text) is None:
         return found
     return whole

@@ -259,6 +259,8 @@ class _Shapes(Operators):
         inner = self.listed()
         self._bars = bars
         closing = self.next()
+        if closing.kind == "[" and token.kind == "[":  # [0, 4[ as the French leave an end open
+            closing = closing._replace(kind=")")
         if closing.kind not in (")", "]"):
             raise Unsupported(f"{closing.text!r} where a bracket should close")
         items = inner.args if isinstance(inner, Op) and inner.kind == "list" else (inner,)

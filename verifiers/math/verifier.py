@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -59,8 +61,8 @@ class MathVerifier(Verifier):
         thinking: markers of the part that is not the answer.
         boxes: which of several boxes counts: the ``"last"``, since a correction is honest, or the
             ``"only"`` one. Boxes joined by commas, "and" or "or" are one list.
-        retraction: ``"refuse"`` an answer that is taken back after it ("actually no"), or
-            ``"ignore"`` that.
+        retraction: ``"refuse"`` an answer that is taken back after it ("actually no") or that
+            shares its place with another ("or maybe 4"), or ``"ignore"`` that.
         tolerance: greatest distance of a number from the gold, relative to the gold alone, so that
             a huge answer cannot widen it; 0 for exact.
         ordered: whether values in a list without brackets ("2, 3") must come in the gold's order.
@@ -83,7 +85,7 @@ class MathVerifier(Verifier):
     needs: ClassVar[tuple[str, ...]] = ("answer",)
     stands_on: ClassVar[tuple[str, ...]] = ("sympy",)
     blocking: ClassVar[bool] = True
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     extract: Extract = "auto"
     form: Form = "value"
@@ -121,14 +123,10 @@ class MathVerifier(Verifier):
             answer = words_only(found.text)
         status, tier, reason, gold = self._best(answer, accepted)
         if status == "incorrect" and not (_is_number(answer.tree) and _are_numbers(accepted)):
-            # Imported by the first wrong answer that might be read in another way.
-            from rewardkit.verifiers.math.readings import again
-
-            for other in accepted:
-                pair = again(sample.text, found, answer, other)
-                if pair is not None and (second := self._best(pair[0], [pair[1]]))[0] == "correct":
-                    status, tier, reason, gold = second
-                    break
+            second = self._read_again(sample.text, found, answer, accepted)
+            status, tier, reason, gold = second or (status, tier, reason, gold)
+        if status == "correct" and (other := self._hedge(sample.text, found, accepted)):
+            status, reason = "incorrect", f"hedged: or {other}"
         evidence = found.evidence
         evidence["details"] = {"value": answer.shown, "gold": gold.shown, "tier": tier}
         if status == "correct":
@@ -137,6 +135,39 @@ class MathVerifier(Verifier):
             return Verdict.incorrect(reason, **evidence)
         fault: Any = "infrastructure" if status == "infrastructure" else "verifier"
         return Verdict.unscorable(reason, fault=fault, **evidence)
+
+    def _read_again(
+        self, text: str, found: Extraction, answer: Understood, accepted: list[Understood]
+    ) -> tuple[str, str, str, Understood] | None:
+        """What a second reading earns, if it is right."""
+        # Imported by the first wrong answer that might be read in another way.
+        from rewardkit.verifiers.math.readings import again
+
+        for gold in accepted:
+            if (pair := again(text, found, answer, gold)) is not None:
+                judged = self._best(pair[0], [pair[1]])
+                if judged[0] == "correct":
+                    return judged
+        return None
+
+    def _hedge(self, text: str, found: Extraction, accepted: list[Understood]) -> str:
+        """The other value that the words after the answer leave open, if it is another."""
+        stop = found.span[1] if found.span else len(text)
+        if self.retraction == "ignore" or not _JOINED.search(text, stop, stop + 40):
+            return ""
+        from rewardkit.verifiers.math.hedges import alternative
+
+        other = alternative(text, stop)
+        # A tenth of the budget: what the words after an answer hold must not double its cost.
+        loose = replace(self, form="any", cpu_s=self.cpu_s / 10)
+        if other is None or loose._best(other, accepted)[0] == "correct":
+            return ""
+        # One may be the rounding of the other: "1/3 or 0.333".
+        both = understood(f"{found.text} \\approx {other.text or other.shown}")
+        answer = understood(found.text or "")
+        if isinstance(both, str) or isinstance(answer, str):
+            return other.shown
+        return "" if loose._judged(both, answer)[0] == "correct" else other.shown
 
     def _found(self, text: str) -> Extraction:
         how = AUTO_MATH if self.extract == "auto" else self.extract
@@ -150,7 +181,11 @@ class MathVerifier(Verifier):
 
             if found.span is not None:
                 return sentences.widened(text, found)
-            return sentences.alone(text, found, self.thinking)
+            return sentences.alone(text, found, self.thinking, self.retraction)
+        if found.rule == _LAST_BOX:
+            from rewardkit.verifiers.math.around import in_its_place
+
+            return in_its_place(text, found)
         return found
 
     def _best(
@@ -194,8 +229,10 @@ def _on_a_stack_of_its_own(judge: Callable[[Sample], Verdict], sample: Sample) -
             return Verdict.incorrect("not supported: nested too deeply")
 
 
+_JOINED = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b|或", re.IGNORECASE)
 _BARE_LENGTH = 200
 """Longest completion that may be nothing but an answer, without any marker."""
+_LAST_BOX = "last \\boxed{}"
 _UNMARKED = frozenset({"auto", "last bold", "last formula", "last number"})
 _IN_PROSE = frozenset({"last number", 'last "answer is"'})
 
