@@ -135,8 +135,11 @@ def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None)
         begun(lane, lane.send(order, [payload, arguments, replies]))
         waits = request.limits.wall_seconds * (2 * len(request.arguments) + 1)
         loading, *calls = lane.receive(waits)
+        is_spent = bool(calls) and CAUSES[calls[-1].cause] == "spent"
         loaded = _call_result(loading, replies, is_loading=True)
-        return Calls(loaded, tuple(_call_result(record, replies) for record in calls))
+        made = calls[:-1] if is_spent else calls
+        results = tuple(_call_result(record, replies) for record in made)
+        return Calls(loaded, results, is_spent)
 
 
 def _order(kind: int, request: Request | CallsRequest, lane: Lane) -> Order:
