@@ -4,7 +4,8 @@ An allowlist, so that a call invented tomorrow is refused. Two filters:
 
 - :func:`common` is put on the zygote itself, once; judged processes are born with it.
 - :func:`alone` is for judged processes that have no process namespace: it lets them signal nobody
-  but themselves and start threads only. It names the process, so it is put on each of them.
+  but themselves, read no clock of another, and start threads only. It names the process, so it is
+  put on each of them.
 """
 
 from __future__ import annotations
@@ -103,9 +104,13 @@ def alone() -> tuple[bytes, int]:
     lines += [bpf.equal(NUMBERS[name], "own") for name in to_itself]
     lines += [bpf.equal(NUMBERS[name], "deny") for name in never]
     lines += [bpf.equal(NUMBERS[name], "pretend") for name in _UNGUARDED]
+    lines += [bpf.equal(NUMBERS[name], "clock") for name in _CLOCKED]
     lines += [
         bpf.equal(NUMBERS["clone"], "clone"),
         bpf.equal(NUMBERS["prctl"], "prctl", "allow"),
+        bpf.label("clock"),
+        bpf.load(ARGUMENTS[0]),
+        bpf.any_bit(_CLOCK_OF_A_PROCESS, "deny", "allow"),
         bpf.label("own"),
         bpf.load(ARGUMENTS[0]),
         bpf.equal(_SOME_PID, "allow", "deny"),
@@ -119,6 +124,10 @@ def alone() -> tuple[bytes, int]:
     program = bpf.assemble([*lines, *_verdicts()])
     return program, program.index(struct.pack("<I", _SOME_PID)) - 4
 
+
+# A clock's number can name any process of the machine: it would tell how much that one computes.
+_CLOCKED = ("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create")
+_CLOCK_OF_A_PROCESS = 0x80000000
 
 # What Landlock does not look at: mode and times of files that the same user owns. They cannot be
 # changed, but copying a file sets them: it is told that it did.

@@ -145,6 +145,16 @@ def test_a_process_alone_signals_itself_only(name: str, target: int, number: int
         assert verdict(alone(), NUMBERS[name], tried, number) == expected
 
 
+@given(st.integers(-(2**31), 2**31 - 1))
+@pytest.mark.parametrize(
+    "name", ["clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"]
+)
+def test_a_process_alone_reads_no_clock_of_another(name: str, clock: int) -> None:
+    for tried in (clock, *range(12), (~1 << 3) | 2, (~OWN << 3) | 6):
+        expected = ALLOW if tried >= 0 else DENY
+        assert verdict(alone(), NUMBERS[name], tried) == expected
+
+
 @given(arguments)
 def test_a_process_alone_starts_threads_only(given_: list[int]) -> None:
     for flags in (given_[0], given_[0] | 0x10000, given_[0] & ~0x10000):
