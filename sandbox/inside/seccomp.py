@@ -31,7 +31,7 @@ ARGUMENTS = tuple(range(16, 64, 8))
 """Where the low halves of a call's six arguments lie in its description."""
 
 _NEW_NAMESPACES, _TRACED, _THREAD = 0x7E020000, 0x2000, 0x10000
-_AF_UNIX = 1
+_AF_UNIX, _MAP_HUGETLB = 1, 0x40000
 _SOME_PID = 0x7FFFFFFE  # no number of a system call, no flag
 _IOCTLS = (
     0x5401,  # TCGETS: "is this a terminal?"
@@ -82,6 +82,7 @@ def common(*, may_add_filters: bool) -> bytes:
     ]
     lines += _search(_ranges(), "")
     lines += [
+        *_mmap(),
         *_clone(),
         *_first_is("socketpair", _AF_UNIX),
         *_first_is("sched_setaffinity", 0),  # another's processors, or limits, are not its affair
@@ -180,6 +181,15 @@ def _search(ranges: list[tuple[int, str]], path: str) -> list[bpf.Line]:
         *_search(ranges[:middle], path + "<"),
         bpf.label(upper),
         *_search(ranges[middle:], path + ">"),
+    ]
+
+
+def _mmap() -> list[bpf.Line]:
+    """No pages of the machine's pool of huge ones: the limits that count memory do not see them."""
+    return [
+        bpf.label("check mmap"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.any_bit(_MAP_HUGETLB, "deny", "allow"),
     ]
 
 

@@ -79,6 +79,13 @@ def test_x32_does_not_exist(number: int, given_: list[int]) -> None:
 
 
 @given(arguments)
+def test_no_huge_pages_are_mapped(given_: list[int]) -> None:
+    for flags in (given_[3], given_[3] | 0x40000, given_[3] & ~0x40000):
+        expected = DENY if flags & 0x40000 else ALLOW
+        assert verdict(COMMON[False], NUMBERS["mmap"], *given_[:3], flags) == expected
+
+
+@given(arguments)
 def test_clone_makes_no_namespaces(given_: list[int]) -> None:
     makes_new = given_[0] & 0x7E020000 or given_[0] & 0x2000
     expected = DENY if makes_new else ALLOW
