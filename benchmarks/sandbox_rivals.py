@@ -54,7 +54,7 @@ def _check(output: bytes) -> None:
 
 def by_subprocess(program: str, folder: Path) -> Execute:
     """``subprocess.run([python, file])``, as everybody writes it."""
-    path = folder / f"{program}.py"
+    path = folder / f"prints_with_{program}.py"  # not the name of a module
     path.write_text(PROGRAMS[program])
     command, env = [clean_python(folder), str(path)], _environment()
 

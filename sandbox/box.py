@@ -172,11 +172,13 @@ class Sandbox:
     ) -> Calls:
         """Load a source once and make calls, each in a copy of the process that has loaded it.
 
-        A crash, an exit, a limit or a changed global costs that call alone. (Where processes may
-        not fork, in the landlock tier, each call loads the source anew.)
+        A crash, an exit, a limit or a changed global costs that call alone. (In the landlock tier,
+        where judged code may not fork, each call is made in a copy of a process that has run the
+        driver, and loads the source anew.)
 
         Args:
-            driver: Python text that is run first, in that same process, and defines
+            driver: Python text that is run first, in that same process (or, in the landlock tier,
+                before it in one that the calls' are copies of), and defines
                 ``load(source: str) -> bytes | None`` (``None``: ready for calls; bytes: why not)
                 and ``call(argument: bytes) -> bytes``. Once judged code is loaded nothing in there
                 is trusted any more, so there must be nothing secret in it.
@@ -186,7 +188,9 @@ class Sandbox:
             files: as in :meth:`run`; files that one call writes the next can see.
             seed: as in :meth:`run`.
             reply_kb: most KiB that ``load`` or one call may give back.
-            budget_s: CPU seconds over all of it; calls that would begin after that are not made.
+            budget_s: CPU seconds over all of it; calls that would begin after that are not made
+                (but one is). A call that runs into a limit on time, the clock's as well, counts
+                for ``limits.cpu_s`` at least.
 
         Returns:
             What became of the loading, and of each call that was made.

@@ -119,13 +119,13 @@ def run_program(lane: Lane, request: Request, begun: Begun = lambda *_: None) ->
 def start_program(lane: Lane, request: Request, channel: int | None = None) -> Iterator[Running]:
     """A program as it runs; afterwards what it was given and what it wrote is gone. Raises as
     :func:`run_program`."""
-    with _laid_out(lane.folder, request.files), MemoryFiles() as memory:
+    with _laid_out(lane, request.files), MemoryFiles() as memory:
         yield Running(lane, request, memory, channel)
 
 
 def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None) -> Calls:
     """Load a source and make the calls. Raises as :func:`run_program`."""
-    with _laid_out(lane.folder, request.files), MemoryFiles() as memory:
+    with _laid_out(lane, request.files), MemoryFiles() as memory:
         payload = memory.given(pack_payload(request.source, request.files, request.driver))
         replies = memory.taken()
         order = _order(CALLS, request, lane)._replace(
@@ -135,8 +135,11 @@ def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None)
         begun(lane, lane.send(order, [payload, arguments, replies]))
         waits = request.limits.wall_seconds * (2 * len(request.arguments) + 1)
         loading, *calls = lane.receive(waits)
+        is_spent = bool(calls) and CAUSES[calls[-1].cause] == "spent"
         loaded = _call_result(loading, replies, is_loading=True)
-        return Calls(loaded, tuple(_call_result(record, replies) for record in calls))
+        made = calls[:-1] if is_spent else calls
+        results = tuple(_call_result(record, replies) for record in made)
+        return Calls(loaded, results, is_spent)
 
 
 def _order(kind: int, request: Request | CallsRequest, lane: Lane) -> Order:
@@ -172,9 +175,10 @@ def _tasks(processes: int) -> int:
 
 
 @contextlib.contextmanager
-def _laid_out(folder: str, files: Mapping[str, bytes]) -> Iterator[None]:
+def _laid_out(lane: Lane, files: Mapping[str, bytes]) -> Iterator[None]:
     """The files in a lane's folder outside, where it has one, and nothing of them afterwards."""
-    if not folder:
+    folder = lane.folder
+    if not folder or not (files or lane.is_writable):
         yield
         return
     try:

@@ -48,11 +48,13 @@ class Lane:
     Attributes:
         pid: of its first process outside, which ends it.
         folder: its folder outside, ``""`` if it has a file system of its own.
+        is_writable: whether judged code may write there.
         landlock: the kernel's Landlock version there.
     """
 
-    def __init__(self, control: socket.socket, ledger: int) -> None:
+    def __init__(self, control: socket.socket, ledger: int, is_writable: bool) -> None:
         self._control, self._ledger = control, ledger
+        self.is_writable = is_writable
         self._serial = 0
         self._alive = threading.Lock()  # held while the socket must not be closed
         self._closed = False

@@ -81,7 +81,7 @@ class Nursery:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ledger = os.memfd_create("rewardkit-ledger")
-        lane = Lane(ours, ledger)
+        lane = Lane(ours, ledger, writable)
         try:
             message = LANE.pack(tier.encode(), writable)
             socket.send_fds(self._control, [message], [theirs.fileno(), ledger])

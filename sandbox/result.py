@@ -99,8 +99,11 @@ class Calls:
         loaded: of the loading. With status ``"ok"`` and no data, calls were made; data are the
             driver's reasons why it is not ready.
         results: one per call, in order. Fewer than were asked for if the source did not load, if
-            the process that had loaded it ended meanwhile, or if the budget was used up.
+            the process that had loaded it ended meanwhile, or if it is ``spent``.
+        spent: calls were not made because the others had used up the budget, or the room that there
+            is for replies.
     """
 
     loaded: CallResult
     results: tuple[CallResult, ...] = ()
+    spent: bool = False

@@ -2,6 +2,9 @@
 
 Nothing here is trusted once judged code has been loaded. Which is why the copies are made as
 *siblings* (:func:`~.linux.fork_beside`): the kernel tells the zygote how they ended, not us.
+
+Where judged code may not fork, the process that is copied is a :func:`be_stem`: it has run the
+driver and nothing else, so it can be trusted to fork, and each copy loads the source for its call.
 """
 
 from __future__ import annotations
@@ -14,7 +17,18 @@ from typing import Any
 
 from .linux import fork_beside
 
-__all__ = ["ARGUMENTS", "GO", "HELLO", "MARK", "REPLIES", "TABLE", "load_and_call"]
+__all__ = [
+    "ARGUMENTS",
+    "GO",
+    "HELLO",
+    "MARK",
+    "REPLIES",
+    "TABLE",
+    "Driven",
+    "be_stem",
+    "load_and_call",
+    "load_for_one",
+]
 
 GO, ARGUMENTS, REPLIES = 60, 61, 62
 """Descriptors of the judged processes: orders to call, arguments, replies."""
@@ -26,12 +40,15 @@ process that has loaded says 0 when it is ready."""
 TABLE = struct.Struct("<QQ")
 """Where each argument lies in the arguments' file, which begins with the table: start, length."""
 
+Driven = tuple[Callable[[str], "bytes | None"], Callable[[bytes], bytes]]
+"""A driver's ``load`` and ``call``."""
+
 MARK = b"="
 """Stands before a reply, so that an empty one can be told from none."""
 
 
-def load_and_call(source: bytes, driver: bytes, only: int) -> int:
-    """Load, then make calls: all that are asked for, or ``only`` one (-1: all).
+def load_and_call(source: bytes, driver: bytes) -> int:
+    """Load, then make all calls that are asked for, each in a copy.
 
     Args:
         source: judged code.
@@ -40,19 +57,58 @@ def load_and_call(source: bytes, driver: bytes, only: int) -> int:
     Returns:
         The exit code, of this process or of its copy.
     """
-    names: dict[str, Any] = {"__name__": "driver"}
-    exec(compile(driver, "driver.py", "exec", dont_inherit=True), names)
-    load, call = names["load"], names["call"]
-    refused = load(source.decode("utf-8", "surrogatepass"))
-    if refused is not None:
-        _write(MARK + refused)
+    load, call = _driven(driver)
+    if not _loaded(load, source):
         return 0
     gc.freeze()  # a collection in a copy would touch, and so copy, all that there is
     write(GO, HELLO.pack(0))
-    if only < 0:
-        return _serve(call)
-    _write(MARK + call(_argument(only)))
+    return _serve(call)
+
+
+def be_stem(driver: bytes, orders: int, copy: Callable[[Driven, bytes], int]) -> int:
+    """Run the driver, then make a copy of this process for each order. No judged code comes here.
+
+    Args:
+        driver: text that defines ``load`` and ``call``.
+        orders: as :data:`GO`, but out of reach for judged code.
+        copy: what a copy does, given these two and the argument of its call.
+
+    Returns:
+        The exit code, of this process or of its copy.
+    """
+    driven = _driven(driver)
+    gc.freeze()
+    write(orders, HELLO.pack(0))
+    while order := read(orders, HELLO.size):
+        (number,) = HELLO.unpack(order)
+        argument = _argument(number)
+        pid = fork_beside()
+        if pid == 0:
+            return copy(driven, argument)
+        write(orders, HELLO.pack(pid))
     return 0
+
+
+def load_for_one(driven: Driven, source: bytes, argument: bytes) -> int:
+    """Load, and make one call. Returns the exit code."""
+    load, call = driven
+    if _loaded(load, source):
+        write(GO, HELLO.pack(0))
+        _write(MARK + call(argument))
+    return 0
+
+
+def _driven(driver: bytes) -> Driven:
+    names: dict[str, Any] = {"__name__": "driver"}
+    exec(compile(driver, "driver.py", "exec", dont_inherit=True), names)
+    return names["load"], names["call"]
+
+
+def _loaded(load: Callable[[str], bytes | None], source: bytes) -> bool:
+    refused = load(source.decode("utf-8", "surrogatepass"))
+    if refused is not None:
+        _write(MARK + refused)
+    return refused is None
 
 
 def _serve(call: Callable[[bytes], bytes]) -> int:

@@ -85,14 +85,16 @@ class Bounds:
 
     def _wanted(self, order: Order) -> dict[int, int]:
         largest = max(order.disk_mb << 20, order.output_kb << 10)
+        own = self._own
         if order.kind == CALLS:
             largest = max(largest, _ALL_REPLIES)
+            own += 1  # what is copied
         return {
             resource.RLIMIT_CPU: int(order.cpu_s) + 2,  # whole seconds; the watch is finer
             resource.RLIMIT_DATA: (order.memory_mb + self._data_mb) << 20,
             resource.RLIMIT_AS: (order.memory_mb + self._room_mb) << 20,
             resource.RLIMIT_FSIZE: largest + (64 << 10),
-            resource.RLIMIT_NPROC: order.tasks or self._own + order.processes,
+            resource.RLIMIT_NPROC: order.tasks or own + order.processes,
         }
 
 
@@ -127,7 +129,7 @@ def be_judged(
     bounds: Limited,
     enter: Callable[[], None] | None,
     ledger: Ledger,
-    prepare: Callable[..., tuple[bytes, bytes]],
+    prepare: Callable[..., tuple[bytes, ...]],
     run: Callable[..., int],
     arguments: tuple[object, ...],
 ) -> int:
@@ -137,7 +139,8 @@ def be_judged(
         bounds: what the kernel is to keep.
         enter: what the world asks of each of its processes.
         ledger: where to note that judged code is next.
-        prepare: reads source and driver with the zygote's means; a failure there is ours.
+        prepare: reads source and driver, if they are not there yet, with the zygote's means; a
+            failure there is ours.
         run: is given these, and the arguments.
         arguments: of both.
 
@@ -145,7 +148,7 @@ def be_judged(
         The exit code.
     """
     try:
-        source, driver = prepare(*arguments)
+        read = prepare(*arguments)
         for which, limits in bounds:
             setrlimit(which, limits)
         if enter is not None:
@@ -154,7 +157,7 @@ def be_judged(
         ledger.note_trouble(f"{type(error).__name__}: {error}")
         return 1
     ledger.note(Ledger.ARMED)
-    return run(source, driver, *arguments)
+    return run(*read, *arguments)
 
 
 def write_files(files: Mapping[str, bytes]) -> None:

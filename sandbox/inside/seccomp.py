@@ -4,7 +4,8 @@ An allowlist, so that a call invented tomorrow is refused. Two filters:
 
 - :func:`common` is put on the zygote itself, once; judged processes are born with it.
 - :func:`alone` is for judged processes that have no process namespace: it lets them signal nobody
-  but themselves and start threads only. It names the process, so it is put on each of them.
+  but themselves, read no clock of another, and start threads only. It names the process, so it is
+  put on each of them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ARGUMENTS = tuple(range(16, 64, 8))
 """Where the low halves of a call's six arguments lie in its description."""
 
 _NEW_NAMESPACES, _TRACED, _THREAD = 0x7E020000, 0x2000, 0x10000
-_AF_UNIX = 1
+_AF_UNIX, _MAP_HUGETLB = 1, 0x40000
 _SOME_PID = 0x7FFFFFFE  # no number of a system call, no flag
 _IOCTLS = (
     0x5401,  # TCGETS: "is this a terminal?"
@@ -81,6 +82,7 @@ def common(*, may_add_filters: bool) -> bytes:
     ]
     lines += _search(_ranges(), "")
     lines += [
+        *_mmap(),
         *_clone(),
         *_first_is("socketpair", _AF_UNIX),
         *_first_is("sched_setaffinity", 0),  # another's processors, or limits, are not its affair
@@ -103,9 +105,13 @@ def alone() -> tuple[bytes, int]:
     lines += [bpf.equal(NUMBERS[name], "own") for name in to_itself]
     lines += [bpf.equal(NUMBERS[name], "deny") for name in never]
     lines += [bpf.equal(NUMBERS[name], "pretend") for name in _UNGUARDED]
+    lines += [bpf.equal(NUMBERS[name], "clock") for name in _CLOCKED]
     lines += [
         bpf.equal(NUMBERS["clone"], "clone"),
         bpf.equal(NUMBERS["prctl"], "prctl", "allow"),
+        bpf.label("clock"),
+        bpf.load(ARGUMENTS[0]),
+        bpf.any_bit(_CLOCK_OF_A_PROCESS, "deny", "allow"),
         bpf.label("own"),
         bpf.load(ARGUMENTS[0]),
         bpf.equal(_SOME_PID, "allow", "deny"),
@@ -119,6 +125,10 @@ def alone() -> tuple[bytes, int]:
     program = bpf.assemble([*lines, *_verdicts()])
     return program, program.index(struct.pack("<I", _SOME_PID)) - 4
 
+
+# A clock's number can name any process of the machine: it would tell how much that one computes.
+_CLOCKED = ("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create")
+_CLOCK_OF_A_PROCESS = 0x80000000
 
 # What Landlock does not look at: mode and times of files that the same user owns. They cannot be
 # changed, but copying a file sets them: it is told that it did.
@@ -171,6 +181,15 @@ def _search(ranges: list[tuple[int, str]], path: str) -> list[bpf.Line]:
         *_search(ranges[:middle], path + "<"),
         bpf.label(upper),
         *_search(ranges[middle:], path + ">"),
+    ]
+
+
+def _mmap() -> list[bpf.Line]:
+    """No pages of the machine's pool of huge ones: the limits that count memory do not see them."""
+    return [
+        bpf.label("check mmap"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.any_bit(_MAP_HUGETLB, "deny", "allow"),
     ]
 
 

@@ -1,11 +1,13 @@
 """The zygote's side of calls: one process loads, and for each call a copy of it is watched.
 
-Where processes may not fork (no process namespace would end them), each call loads anew.
+Where judged code may not fork (no process namespace would end its copies), the copies are of a
+process that knows the driver alone, and each of them loads anew.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
@@ -28,14 +30,20 @@ class _Over(Exception):  # noqa: N818 - reads as the event it names
     """No further call can be made."""
 
 
+class _Spent(_Over):
+    """Further calls could be made, if there were budget or room for them."""
+
+
 class Series:
     """Serves one order of calls.
 
     Args:
         order: what was ordered.
         replies: the file that judged processes append their replies to.
-        start: forks the process that loads, given its end of the channel and the one call it is to
-            make (-1: any, by copies). Raises ``OSError``.
+        start: forks the process that loads, given its end of the channel. Raises ``OSError``.
+        stem: forks the process that each call is loaded in a copy of, given its end of the channel
+            and the copies'. Raises ``OSError``.
+        clear: to be called before each further process.
         check: raises ``OSError`` if the process never got as far as judged code.
         watch, world: the zygote's.
     """
@@ -44,18 +52,23 @@ class Series:
         self,
         order: Order,
         replies: int,
-        start: Callable[[int, int], int],
+        start: Callable[[int], int],
+        stem: Callable[[int, int], int],
+        clear: Callable[[], None],
         check: Callable[[Ending], object],
         watch: Watch,
         world: World,
     ) -> None:
         self._order, self._replies = order, replies
-        self._start, self._check = start, check
+        self._start, self._stem = start, stem
+        self._clear, self._check = clear, check
         self._watch, self._world = watch, world
         self._spent_s = 0.0
+        self._made = 0
 
     def run(self) -> list[Record]:
-        """One record of the loading, and one per call that was made.
+        """One record of the loading, and one per call that was made; one more (``"spent"``) if
+        there was no budget, or no room for replies, left for the others.
 
         Raises:
             OSError: nothing could be started.
@@ -66,8 +79,9 @@ class Series:
             if self._world.may_fork or not self._order.calls:
                 self._in_copies(records)
             else:
-                for number in range(self._order.calls):
-                    self._anew(number, records)
+                self._each_anew(records)
+        except _Spent:
+            records.append(Record(self._order.serial, False, CAUSES.index("spent"), 0, 0, 0, 0))
         except _Over:
             pass  # that there are fewer records than calls tells it
         finally:
@@ -75,41 +89,38 @@ class Series:
         return records
 
     def _in_copies(self, records: list[Record]) -> None:
-        pid, channel, loading, start = self._load(-1)
-        with channel:
+        start = self._begin()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with ours:
+            with theirs:
+                pid = self._start(theirs.fileno())
+            loading = Ending()
+            is_ready = self._loads(pid, loading, ours.fileno())
             records.append(self._record(loading, start))
-            if loading.cause or loading.status is not None:
+            if not is_ready:
+                self._watch.clear(loading)
                 return
             self._watch.spared = frozenset(self._world.members(pid))
             try:
                 for number in range(self._order.calls):
-                    self._copy(number, pid, channel, loading, records)
+                    self._copy(number, pid, ours, loading, records)
             finally:
                 self._finish(pid)
 
-    def _load(self, only: int) -> tuple[int, socket.socket, Ending, int]:
-        """Start a process that loads; it has a status if it did not become ready."""
-        start = self._begin()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            pid = self._start(theirs.fileno(), only)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        loading = Ending()
-        self._watch.follow(pid, self._order, loading, ours.fileno())
-        if loading.cause or _said(ours) != 0:
-            os.kill(pid, signal.SIGKILL)  # it may say nonsense, or hang up, and live on
-            self._watch.end(pid, loading)
-            self._watch.clear(loading)
-            self._check(loading)
-        else:
+    def _loads(self, pid: int, loading: Ending, ready: int) -> bool:
+        """Follow a process until it is ready, which it says there; it has ended if it is not."""
+        self._watch.follow(pid, self._order, loading, ready)
+        is_ready = not loading.cause and _said(ready) == 0
+        if is_ready:
             loading.cpu_s = clock_s(pid)
             loading.wall_s = time.monotonic() - loading.started
-        self._spent_s += loading.cpu_s
-        return pid, ours, loading, start
+        else:
+            os.kill(pid, signal.SIGKILL)  # it may say nonsense, or hang up, and live on
+            self._watch.end(pid, loading)
+            self._check(loading)
+        self._spent_s += self._cost(loading)
+        return is_ready
 
     def _copy(
         self, number: int, pid: int, channel: socket.socket, loading: Ending, records: list[Record]
@@ -129,7 +140,7 @@ class Series:
         if ending.cause:
             records.append(self._record(ending, start))
             raise _Over
-        copy = _said(channel)
+        copy = _said(channel.fileno())
         if copy is None or copy == pid or not _is_ours(copy):
             raise _Over
         self._watch.follow(copy, self._order, ending)
@@ -137,38 +148,75 @@ class Series:
         self._sweep(pid)
         self._note(ending, start, records)
 
-    def _anew(self, number: int, records: list[Record]) -> None:
+    def _each_anew(self, records: list[Record]) -> None:
+        """Each call in a copy, of a process without judged code, that loads for it alone."""
+        start = self._begin()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # What copies say comes by a pipe: there is no other end to it that they could spoil.
+        said, say = os.pipe()
+        ours.setblocking(False)
+        os.set_blocking(said, False)
+        with ours:
+            try:
+                with theirs:
+                    stem = self._stem(theirs.fileno(), say)
+                starting = Ending()
+                if not self._loads(stem, starting, ours.fileno()):
+                    records.append(self._record(starting, start))
+                    return
+                try:
+                    for number in range(self._order.calls):
+                        self._anew(number, ours, said, records)
+                finally:
+                    self._finish(stem)
+            finally:
+                os.close(said)
+                os.close(say)
+
+    def _anew(self, number: int, stem: socket.socket, said: int, records: list[Record]) -> None:
         """One call, in a process that loads for it."""
-        pid, channel, loading, start = self._load(number)
-        with channel:
-            is_ready = loading.status is None
-            if number == 0 or not is_ready:
-                records.append(self._record(loading, start))
-            if not is_ready:
-                if number == 0:
-                    raise _Over
-                return
+        start = self._begin()
+        self._clear()
+        stem.send(HELLO.pack(number))
+        pid = _said(stem.fileno(), wait=True)
+        if pid is None or pid <= 0:
+            raise OSError("cannot fork")
+        loading = Ending()
+        is_ready = self._loads(pid, loading, said)
+        if number == 0 or not is_ready:
+            records.append(self._record(loading, start))
+        if not is_ready:
+            if number == 0:
+                raise _Over
+        else:
             ending = Ending()
             patient = self._order._replace(cpu_s=self._order.cpu_s + loading.cpu_s)
             self._watch.follow(pid, patient, ending)
             self._watch.end(pid, ending)
-            self._watch.clear(ending)
             ending.cpu_s = max(0.0, ending.cpu_s - loading.cpu_s)
             self._note(ending, start, records)
+        _drain(said)
 
     def _begin(self) -> int:
         """Where the next reply will lie."""
         start = os.fstat(self._replies).st_size
-        if start > _MOST_REPLY_BYTES or self._spent_s > self._order.budget_s:
-            raise _Over
+        is_spent = start > _MOST_REPLY_BYTES or self._spent_s > self._order.budget_s
+        if is_spent and self._made:  # one is made whatever the loading took
+            raise _Spent
         self._watch.outputs = ((self._replies, start + (self._order.reply_kb << 10) + 1),)
         return start
 
     def _note(self, ending: Ending, start: int, records: list[Record]) -> None:
-        self._spent_s += ending.cpu_s
+        self._spent_s += self._cost(ending)
+        self._made += 1
         records.append(self._record(ending, start))
         if ending.cause == "stopped":
             raise _Over
+
+    def _cost(self, ending: Ending) -> float:
+        """Seconds of the budget. What sleeps to its limit keeps a lane as long as what computes."""
+        is_limit = ending.cause in ("cpu_limit", "wall_limit")
+        return max(ending.cpu_s, self._order.cpu_s) if is_limit else ending.cpu_s
 
     def _record(self, ending: Ending, start: int) -> Record:
         end = os.fstat(self._replies).st_size
@@ -211,13 +259,24 @@ class Series:
         self._watch.clear(ending)
 
 
-def _said(channel: socket.socket) -> int | None:
-    """What the judged side says, if it says something that makes sense."""
+def _said(fd: int, *, wait: bool = False) -> int | None:
+    """What the other side says, if it says something that makes sense."""
     try:
-        data = channel.recv(64, socket.MSG_DONTWAIT)
+        if wait:
+            select.select((fd,), (), ())
+        data = os.read(fd, 64)
     except OSError:
         return None
     return int(HELLO.unpack(data)[0]) if len(data) == HELLO.size else None
+
+
+def _drain(fd: int) -> None:
+    """Forget what was said and not heard: the next must not seem to have said it."""
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return
 
 
 def _is_ours(pid: int) -> bool:

@@ -39,7 +39,7 @@ ALLOWED: dict[str, dict[str, int]] = {
         "getsockopt": 55,
     },
     "memory": {
-        "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "mremap": 25, "msync": 26,
+        "mprotect": 10, "munmap": 11, "brk": 12, "mremap": 25, "msync": 26,
         "mincore": 27, "madvise": 28, "membarrier": 324,
     },
     "processes": {
@@ -71,7 +71,7 @@ ALLOWED: dict[str, dict[str, int]] = {
 """Allowed whatever their arguments, by what they are about: name and number."""
 
 CHECKED = {
-    "ioctl": 16, "sendto": 44, "socketpair": 53, "clone": 56, "fcntl": 72, "prctl": 157,
+    "mmap": 9, "ioctl": 16, "sendto": 44, "socketpair": 53, "clone": 56, "fcntl": 72, "prctl": 157,
     "sched_setaffinity": 203, "prlimit64": 302,
 }  # fmt: skip
 """Allowed with some arguments only; ``seccomp`` says which."""

@@ -55,8 +55,8 @@ READY = struct.Struct("<?xxxii")
 """Zygote to caller, once: whether all went well, the Landlock version, the lane's process id. Text
 follows: what went wrong, or the lane's folder outside."""
 
-CAUSES = ("", "cpu_limit", "wall_limit", "memory", "output", "stopped")
-"""Why a process was ended from outside; the index travels."""
+CAUSES = ("", "cpu_limit", "wall_limit", "memory", "output", "stopped", "spent")
+"""Why a process was ended from outside, or not started at all; the index travels."""
 
 
 class Order(NamedTuple):

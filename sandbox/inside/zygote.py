@@ -19,7 +19,7 @@ from resource import RLIMIT_CORE, getrlimit
 from typing import Any
 
 from . import linux
-from .calls import ARGUMENTS, GO, REPLIES, load_and_call
+from .calls import ARGUMENTS, GO, REPLIES, Driven, be_stem, load_and_call, load_for_one
 from .child import Bounds, Ledger, be_judged, seed, write_files
 from .keeper import Scratch
 from .program import Stage
@@ -149,24 +149,59 @@ class Zygote:
         return self._stage.run(code)
 
     def _calls(self, order: Order, payload: int, arguments: int, replies: int) -> list[bytes]:
-        def load(source: bytes, driver: bytes, _: Order, __: int, go: int, only: int) -> int:
+        def place(go: int) -> None:
             for fd, target in ((go, GO), (arguments, ARGUMENTS), (replies, REPLIES)):
                 os.dup2(fd, target)
+
+        def forget() -> None:
             closerange(_CHANNEL, self._kept.start)
             closerange(self._kept.stop, GO)
             closerange(REPLIES + 1, Bounds.FILES)
-            return load_and_call(source, driver, only)
 
-        def start(go: int, only: int) -> int:
+        def load(source: bytes, driver: bytes, _: Order, __: int, go: int) -> int:
+            place(go)
+            forget()
+            return load_and_call(source, driver)
+
+        def load_one(driven: Driven, source: bytes, argument: bytes) -> int:
+            forget()
+            return load_for_one(driven, source, argument)
+
+        def stem(source: bytes, driver: bytes, _: Order, __: int, orders: int, go: int) -> int:
+            place(go)
+            linux.die_with_parent()
+            bounds, enter = self._bounds.of(order), self._world.enter
+
+            def copy(driven: Driven, argument: bytes) -> int:
+                told = (driven, source, argument)
+                return be_judged(bounds, enter, self._ledger, lambda *_: (), load_one, told)
+
+            return be_stem(driver, orders, copy)
+
+        def start(go: int) -> int:
             self._ledger.clear()
-            return self._fork(order, load, payload, go, only)
+            return self._fork(order, load, payload, go)
 
-        series = Series(order, replies, start, self._check_armed, self._watch, self._world)
+        def start_stem(orders: int, go: int) -> int:
+            self._ledger.clear()
+            return self._fork(order, stem, payload, orders, go, is_judged=False)
+
+        checks = (self._ledger.clear, self._check_armed)
+        series = Series(order, replies, start, start_stem, *checks, self._watch, self._world)
         return pack_records(series.run())
 
-    def _fork(self, order: Order, run: Callable[..., int], payload: int, *more: int) -> int:
-        """Start a judged process; in it, this never returns."""
+    def _fork(
+        self,
+        order: Order,
+        run: Callable[..., int],
+        payload: int,
+        *more: int,
+        is_judged: bool = True,
+    ) -> int:
+        """Start a process of an order, a judged one or not; in it, this never returns."""
         told = self._told(order, run, payload, *more)
+        if not is_judged:
+            told = ((), None, *told[2:])
         leave = os._exit  # as it is now, whatever judged code does to the module
         pid = linux.fork()
         if pid == 0:

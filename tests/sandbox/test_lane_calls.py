@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import threading
 from typing import Any
 
 import pytest
 
 from rewardkit.errors import UsageError
-from rewardkit.sandbox import CHANNEL, Calls, Isolation, Job, Limits, Sandbox
+from rewardkit.sandbox import CHANNEL, Calls, Isolation, Job, Limits, Sandbox, SandboxError
 
 DRIVER = """
 import json
@@ -198,6 +202,98 @@ def hear(): return os.read(read, 1).decode()
 def test_a_budget_ends_the_series(tier_box: Sandbox) -> None:
     done = call(tier_box, *[("loop", [])] * 4, budget_s=0.45)
     assert statuses(done) == ["cpu_limit"] * 2
+
+
+def test_calls_that_sleep_use_up_a_budget_too(tier_box: Sandbox) -> None:
+    limits = Limits(cpu_s=0.2, wall_s=0.4)
+    done = call(tier_box, *[("sleep", [])] * 9, budget_s=0.45, limits=limits)
+    assert statuses(done) == ["wall_limit"] * 3
+    assert done.spent
+
+
+def test_one_call_is_made_whatever_loading_took(tier_box: Sandbox) -> None:
+    burns = "import time\nwhile time.process_time() < 0.2: pass\n"
+    limits = Limits(cpu_s=5)
+    done = call(tier_box, ONE, ONE, source=burns + SOURCE, budget_s=0.05, limits=limits)
+    assert (statuses(done), done.spent) == (["ok"], True)
+    assert not call(tier_box, ONE, ONE).spent
+
+
+CHATTER = """
+import os, struct
+def ready():
+    for _ in range(100): os.write(60, struct.pack("<i", 0))
+def nonsense():
+    os.set_blocking(60, False)
+    try:
+        while True: os.write(60, b"x" * 4096)
+    except OSError: return 1
+def shut():
+    import socket
+    socket.socket(fileno=os.dup(60)).shutdown(socket.SHUT_RDWR)
+"""
+
+
+@pytest.mark.parametrize("name", ["ready", "nonsense", "shut"])
+def test_what_a_copy_says_is_not_heard_from_the_next(sandbox_of: Any, name: str) -> None:
+    done = call(sandbox_of("landlock"), ONE, (name, []), ONE, ONE, source=SOURCE + CHATTER)
+    assert [result.data for result in done.results if result.data != b"null"][-2:] == [b"2", b"2"]
+
+
+def test_no_call_reaches_the_process_that_it_is_a_copy_of(sandbox_of: Any) -> None:
+    source = """
+import os, sys
+def reach():
+    frame = sys._getframe()
+    while frame.f_code.co_name != "be_stem":
+        frame = frame.f_back
+    orders, copy = frame.f_locals["orders"], frame.f_locals["copy"]
+    found = []
+    for attempt in (
+        lambda: os.write(orders, bytes(4)),
+        lambda: os.read(orders, 4),
+        lambda: os.fork(),
+        lambda: os.kill(os.getppid(), 9),
+        lambda: [i for i in range(3, 60) if os.fstat(i)],
+        lambda: open(f"/proc/{os.getppid()}/mem"),
+    ):
+        try: found.append(attempt())
+        except OSError as error: found.append(error.errno)
+    return found
+"""
+    done = call(sandbox_of("landlock"), ("reach", []), ("reach", []), source=source)
+    assert [json.loads(result.data or b"") for result in done.results] == [[9, 9, 1, 1, 9, 13]] * 2
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_what_calls_are_copied_from_ends_with_its_lane(
+    tier: Isolation, descendants: Any, eventually: Any, how: str
+) -> None:
+    with Sandbox(tier, workers=1) as box:
+        call(box, ONE)
+        idle = descendants(os.getpid())
+        (lane,) = box._lanes._all
+        limits = Limits(cpu_s=600, wall_s=600)
+        thread = threading.Thread(target=_slept, args=(box, limits))
+        thread.start()
+        eventually(lambda: len(descendants(os.getpid()) - idle) == 2, 60, "the call sleeps")
+        made = descendants(os.getpid()) - idle
+        if how == "killed":
+            os.kill(lane.pid, signal.SIGKILL)
+        else:
+            box.close()
+        eventually(lambda: not any(map(_is_alive, made)), 60, "all of it is gone")
+        box.close()
+        thread.join()
+
+
+def _slept(box: Sandbox, limits: Limits) -> None:
+    with contextlib.suppress(SandboxError):
+        call(box, ("sleep", []), limits=limits)
+
+
+def _is_alive(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 def test_files_are_there_for_calls(tier_box: Sandbox) -> None:

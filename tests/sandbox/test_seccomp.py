@@ -79,6 +79,13 @@ def test_x32_does_not_exist(number: int, given_: list[int]) -> None:
 
 
 @given(arguments)
+def test_no_huge_pages_are_mapped(given_: list[int]) -> None:
+    for flags in (given_[3], given_[3] | 0x40000, given_[3] & ~0x40000):
+        expected = DENY if flags & 0x40000 else ALLOW
+        assert verdict(COMMON[False], NUMBERS["mmap"], *given_[:3], flags) == expected
+
+
+@given(arguments)
 def test_clone_makes_no_namespaces(given_: list[int]) -> None:
     makes_new = given_[0] & 0x7E020000 or given_[0] & 0x2000
     expected = DENY if makes_new else ALLOW
@@ -143,6 +150,16 @@ def test_a_process_alone_signals_itself_only(name: str, target: int, number: int
     for tried in (target, OWN, -OWN, 0, -1, 1):
         expected = ALLOW if tried == OWN else DENY
         assert verdict(alone(), NUMBERS[name], tried, number) == expected
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+@pytest.mark.parametrize(
+    "name", ["clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"]
+)
+def test_a_process_alone_reads_no_clock_of_another(name: str, clock: int) -> None:
+    for tried in (clock, *range(12), (~1 << 3) | 2, (~OWN << 3) | 6):
+        expected = ALLOW if tried >= 0 else DENY
+        assert verdict(alone(), NUMBERS[name], tried) == expected
 
 
 @given(arguments)

@@ -539,7 +539,8 @@ def test_arrays_for_a_sandbox_without_numpy_blame_no_code(box: Sandbox) -> None:
 
 def test_scripts_may_use_numpy_without_asking_the_code_for_it(numeric: Sandbox) -> None:
     tests = "import numpy as np\ndef check(c):\n    assert np.allclose(c([1, 2]), [2.0, 4.0])\n"
-    judge = CodeVerifier(tests, kind="assert", entry="f", sandbox=numeric)
+    limits = Limits(cpu_s=0.5, wall_s=30)
+    judge = CodeVerifier(tests, kind="assert", entry="f", sandbox=numeric, limits=limits)
     right = "import numpy as np\ndef f(x): return np.array(x) * 2.0"
     assert judge.verify(Sample(completion=right)).status == "correct"
     assert judge.verify(Sample(completion="def f(x): return [2, 4]")).status == "correct"

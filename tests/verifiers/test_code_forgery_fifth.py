@@ -184,8 +184,19 @@ def judged(path: str, code: str, box: Sandbox) -> Verdict:
     return verifier.verify(Sample(completion=code))
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("name", CHEATS)
+def cheats() -> list[Any]:
+    """Every cheat on every path; in the ordinary suite on one of the three that have two processes,
+    by turns."""
+    found = []
+    for number, name in enumerate(CHEATS):
+        for place, path in enumerate(PATHS):
+            is_turn = place < 2 or (place - number) % 3 == 0
+            marks = [] if is_turn else [pytest.mark.slow]
+            found.append(pytest.param(name, path, id=f"{name}-{path}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("name", "path"), cheats())
 def test_a_fifth_earns_a_fifth(box: Sandbox, name: str, path: str) -> None:
     code = (printed if path == "stdin" else called)(CHEATS[name])
     verdict = judged(path, code, box)

@@ -7,7 +7,7 @@ import marshal
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["bundle", "program"]
+__all__ = ["bundle", "driver", "program"]
 
 _PACKAGE = "rewardkit.verifiers.code"
 _FUTURE = "from __future__ import annotations\n"
@@ -42,3 +42,8 @@ def _is_dropped(node: ast.stmt) -> bool:
     if not isinstance(node, ast.ImportFrom) or node.module is None:
         return False
     return node.module == "__future__" or node.module.startswith(_PACKAGE)
+
+
+def driver() -> str:
+    """What runs beside code that is called: see ``inside/call``."""
+    return program("extras", "codec", "inside/solution", "inside/call") + "warm_up()\n"

@@ -33,14 +33,21 @@ TIERS = ("namespaces", "landlock", "docker")  # the last: what is left in a cont
 
 
 def runs() -> list[Any]:
-    """Every row in every tier and for every user; as root in the long suite, where a user will do."""
-    found = []
-    for row in ROWS:
+    """Every row in every tier and for every user.
+
+    In the ordinary suite as a user, where a user will do, and in one tier, by turns; in both the
+    first row of each effect. The long suite runs all.
+    """
+    found, effects = [], set()
+    for number, row in enumerate(ROWS):
         users = row.get("users", ("root", "user"))
+        is_first = row["effect"] not in effects
+        effects.add(row["effect"])
         for user in users:
-            marks = [pytest.mark.slow] if user == "root" and len(users) > 1 else []
             for tier in TIERS:
-                marks = [pytest.mark.slow] if tier == "docker" else marks
+                is_ordinary = is_first or tier == TIERS[number % 2]
+                is_long = tier == "docker" or not is_ordinary or (user == "root" and len(users) > 1)
+                marks = [pytest.mark.slow] if is_long else []
                 name = f"{row['name']}-{tier}-{user}"
                 found.append(pytest.param(row, tier, user, id=name, marks=marks))
     return found

@@ -23,7 +23,7 @@ from typing import Any, cast
 from rewardkit.verifiers.code.codec import decode, encode
 from rewardkit.verifiers.code.inside.solution import describe, find, load_module
 
-__all__ = ["call", "load"]
+__all__ = ["call", "load", "warm_up"]
 
 _made: list[tuple[Callable[..., object], int]] = []
 _WARM_UP = 16
@@ -36,7 +36,6 @@ def load(source: str) -> bytes | None:
         source: encoded code, entry, prelude, whether it continues that, and the most bytes of a
             reply; as text of one character per byte.
     """
-    _warm_up()
     job = cast(tuple[str, str, str, bool, int], decode(source.encode("latin-1")))
     code, entry, prelude, continues, most = job
     try:
@@ -60,9 +59,9 @@ def call(argument: bytes) -> bytes:
         return encode(["not_plain", str(error)[:300]], most)
 
 
-def _warm_up() -> None:
-    """Make calls of no account, so that what the interpreter learns of this code, it learns once
-    and not in every copy."""
+def warm_up() -> None:
+    """Make calls of no account, before any judged code, so that what the interpreter learns of this
+    code, it learns once and not in every copy."""
     _made.append((lambda *values: list(values), 99))
     argument = encode([1, "a", 2.5], 99)
     for _ in range(_WARM_UP):

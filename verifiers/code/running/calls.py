@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rewardkit.sandbox import CallResult, Calls, Sandbox
-from rewardkit.verifiers.code.bundle import program
+from rewardkit.verifiers.code.bundle import driver
 from rewardkit.verifiers.code.cases import MAX_BYTES, Case
 from rewardkit.verifiers.code.codec import CodecError, decode, encode
 from rewardkit.verifiers.code.compare import same_value
@@ -16,20 +16,14 @@ from rewardkit.verifiers.code.running.results import CaseResult, Job, error_text
 from rewardkit.verifiers.code.running.rounds import in_rounds
 from rewardkit.verifiers.code.show import show
 
-__all__ = ["driver", "loading", "run_calls"]
+__all__ = ["loading", "run_calls"]
 
-_FEW, _MANY = 8, 24
-"""Calls of the first round, where the first failure ends it and where it does not: loading anew
-costs as much as a few calls, but calls that sleep use no processor time that would end a round."""
-_MOST_ROOM = 1 << 27
+_FEW = 8
+"""Calls of the first round, where the first failure ends it: loading anew costs as much as a few
+calls."""
 _RETURNED = encode(["returned", None], 99)[:-1]
 """What stands before the value in a reply."""
 _ARRAY = encode(["array"], 99)[5:]
-
-
-def driver() -> str:
-    """What runs beside the judged code."""
-    return program("extras", "codec", "inside/solution", "inside/call")
 
 
 def loading(code: str, entry: str, most: int, prelude: str = "", continues: bool = False) -> str:
@@ -57,7 +51,7 @@ def run_calls(job: Job) -> list[CaseResult]:
         )  # fmt: skip
         return _judged(job, suite.cases[start:stop], calls)
 
-    return in_rounds(job, total, _FEW if job.stop_at_first_failure else _MANY, run)
+    return in_rounds(job, total, _FEW if job.stop_at_first_failure else total, run)
 
 
 def _need_numpy(sandbox: Sandbox) -> None:
@@ -71,25 +65,10 @@ def _judged(job: Job, cases: tuple[Case, ...], calls: Calls) -> list[CaseResult]
     if calls.loaded.status != "ok" or calls.loaded.data is not None:
         return [_not_loaded(calls.loaded)]
     found = [_judge(job, case, result) for case, result in zip(cases, calls.results, strict=False)]
-    if len(found) < len(cases) and not _is_spent(job, calls):
+    if len(found) < len(cases) and not calls.spent:
         reason = "the process that loaded the code ended before the call"
         found.append(CaseResult("no_result", reason, calls.loaded.cpu_s))
     return check(job, found)
-
-
-def _is_spent(job: Job, calls: Calls) -> bool:
-    """Whether calls were not made because others had used up what a series may: time, or room for
-    replies. What is left is then made in a further series."""
-    # Where a process cannot be copied, each call has a loading of its own. Of those only the first
-    # is told, so half of the budget counts as all of it.
-    each_s = calls.loaded.cpu_s if job.sandbox.report().isolation == "landlock" else 0.0
-    spent_s = calls.loaded.cpu_s
-    for result in calls.results:
-        is_limit = result.status in ("cpu_limit", "wall_limit")
-        call_s = max(result.cpu_s, float(job.limits.cpu_s)) if is_limit else result.cpu_s
-        spent_s += call_s + each_s
-    room = sum(len(result.data or b"") for result in calls.results)
-    return bool(calls.results) and (2 * spent_s >= job.budget_s or room >= _MOST_ROOM)
 
 
 def _not_loaded(loaded: CallResult) -> CaseResult:

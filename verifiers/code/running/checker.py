@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rewardkit.sandbox import CallResult
-from rewardkit.verifiers.code.bundle import program
+from rewardkit.verifiers.code.bundle import driver
 from rewardkit.verifiers.code.cases import MAX_BYTES, Case
 from rewardkit.verifiers.code.codec import CodecError, decode, encode
 from rewardkit.verifiers.code.errors import CasesError
@@ -56,9 +56,8 @@ def check(job: Job, found: Sequence[CaseResult | Checked]) -> list[CaseResult]:
 
 def _verdicts(job: Job, waiting: list[Checked]) -> list[CaseResult]:
     source = encode([job.suite.checker, ENTRY, "", False, _MOST_BYTES], MAX_BYTES).decode("latin-1")
-    driver = program("extras", "codec", "inside/solution", "inside/call")
     arguments = [_arguments(item) for item in waiting]
-    calls = job.sandbox.calls(driver, source, arguments, limits=job.limits)
+    calls = job.sandbox.calls(driver(), source, arguments, limits=job.limits)
     if calls.loaded.status == "infrastructure_error":
         return [CaseResult("infrastructure_error", calls.loaded.reason)] * len(waiting)
     if calls.loaded.status != "ok" or calls.loaded.data is not None:
