@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rewardkit._escape import safe_lines
 from rewardkit.rubric import Rubric
+
+if TYPE_CHECKING:
+    from rewardkit.testing.check import Checker
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -20,22 +24,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-code", action="store_true", help="let rubrics name functions in Python files"
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="name the rows that passed")
+    parser.add_argument(
+        "--update", action="store_true",
+        help="give recorded rows that fail the score they have now, to be reviewed again",
+    )  # fmt: skip
+    parser.add_argument(
+        "-v", "--verbose", action="store_true",
+        help="name the rows that passed, and show those to review in full",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if every row of every file came out as expected, else 1."""
-    from rewardkit.testing.check import check_fixtures
+    """0 if every row of every file came out as expected and was reviewed, else 1."""
+    from rewardkit.testing.check import Checker
+    from rewardkit.testing.fixtures import load_fixtures
 
     rubric = None
     if arguments.rubric is not None:
         rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
     ok = True
     for path in arguments.fixtures:
-        report = check_fixtures(path, rubric, allow_code=arguments.allow_code)
+        checker = Checker(load_fixtures(path), rubric, allow_code=arguments.allow_code)
+        if arguments.update:
+            checker = _updated(checker, arguments.allow_code)
+        report = checker.report()
         if arguments.verbose:
             print("".join(f"ok    {name}\n" for name in report.passed), end="")
             print("".join(f"FAIL  {failure.id}\n" for failure in report.failures), end="")
+            print(safe_lines("".join(f"{waiting}\n\n" for waiting in report.unreviewed)), end="")
         print(safe_lines(str(report)))
         ok = ok and report.ok
     return 0 if ok else 1
+
+
+def _updated(checker: Checker, allow_code: bool) -> Checker:
+    """The checker of the file as it is after the update."""
+    from rewardkit.testing.accepting import update
+    from rewardkit.testing.check import Checker
+    from rewardkit.testing.fixtures import load_fixtures
+
+    changed = update(checker)
+    print(f"{checker.fixtures.path}: {len(changed)} recorded rows updated")
+    return Checker(load_fixtures(checker.fixtures.path), checker.rubric, allow_code=allow_code)

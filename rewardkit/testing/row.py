@@ -14,7 +14,7 @@ from rewardkit.sample import Sample
 from rewardkit.testing.expect import Expect, Judged, Range
 from rewardkit.testing.near import meant, slip_of
 
-__all__ = ["Fixture", "Recorded", "Truth", "fixture", "read_fixture"]
+__all__ = ["Fixture", "Recorded", "Truth", "fixture", "is_free_column", "read_fixture"]
 
 Truth = Literal["correct", "incorrect"]
 
@@ -26,12 +26,14 @@ class Recorded(BaseModel):
         rubric: fingerprint of the rubric whose score it holds.
         reviewed: whether somebody has looked at it and accepted it.
         was: what was expected before, where the row was updated since it was accepted.
+        why: why it was picked among many.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     rubric: str
     reviewed: Annotated[bool, Strict()]
     was: dict[str, Any] | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,15 @@ def _sample_row(row: Mapping[str, Any]) -> dict[str, Any]:
     if twice:
         raise UsageError(f"{twice[0]!r} cannot stand in columns: the row itself has it")
     return {**theirs, **columns}
+
+
+def is_free_column(key: str) -> bool:
+    """Whether a column of that name may stand in a row itself."""
+    try:
+        _check_key(key)
+    except UsageError:
+        return False
+    return key not in _KEYS
 
 
 def _check_key(key: str) -> None:
