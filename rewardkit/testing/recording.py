@@ -23,6 +23,9 @@ from rewardkit.testing.row import is_free_column
 
 __all__ = ["Picked", "pick", "record", "snapshot"]
 
+Came = tuple[str, ...]
+"""How every part came out, and by which rule."""
+
 _LONGEST = 300
 """Characters of an extracted text that a snapshot pins; of longer ones it pins the status only."""
 
@@ -64,21 +67,32 @@ def pick(scored: Sequence[tuple[JudgedRow, Score]], count: int) -> list[Picked]:
     on what they say and not on their order.
     """
     unique = {_content(row.sample): (row, score) for row, score in reversed(scored)}
-    kinds: dict[tuple[str, ...], list[str]] = {}
+    kinds: dict[Came, list[str]] = {}
     for key in sorted(unique):
         kinds.setdefault(_came_out(unique[key][1]), []).append(key)
-    prompts: Counter[str] = Counter()
-    picked: dict[str, Picked] = {}
     sizes = {kind: len(keys) for kind, keys in kinds.items()}
-    for key, why in [*_extremes(unique), *_in_turn(kinds, unique, prompts)]:
-        if len(picked) >= count:
-            break
-        if key not in picked:
-            row, score = unique[key]
-            prompts[_prompt(row.sample)] += 1
-            kind = _came_out(score)
-            picked[key] = Picked(row, score, f"{why}; 1 of {sizes[kind]}: {', '.join(kind)}")
-    return list(picked.values())
+    prompts: Counter[str] = Counter()
+    taken: Counter[Came] = Counter()
+    picked: list[Picked] = []
+
+    def take(key: str, why: str) -> None:
+        row, score = unique[key]
+        kind = _came_out(score)
+        kinds[kind].remove(key)
+        prompts[_prompt(row.sample)] += 1
+        taken[kind] += 1
+        picked.append(Picked(row, score, f"{why}; 1 of {sizes[kind]}: {', '.join(kind)}"))
+
+    for key, why in _extremes(unique):
+        if len(picked) < count:
+            take(key, why)
+    while len(picked) < count and any(kinds.values()):
+        left = [kind for kind, keys in kinds.items() if keys]
+        kind = min(left, key=lambda kind: (taken[kind], sizes[kind], kind))
+        # Keys are digests, so "the first" is as good as any, and the same every time.
+        seen = {key: prompts[_prompt(unique[key][0].sample)] for key in kinds[kind]}
+        take(min(kinds[kind], key=lambda key: (seen[key], key)), "sampled")
+    return picked
 
 
 def recorded_row(picked: Picked, rubric: Rubric) -> dict[str, Any]:
@@ -131,26 +145,11 @@ def _extremes(unique: Mapping[str, tuple[JudgedRow, Score]]) -> Iterator[tuple[s
     if totals:
         order = sorted(totals, key=lambda key: (totals[key], key))
         yield order[-1], "greatest total"
-        yield order[0], "least total"
+        if len(order) > 1:
+            yield order[0], "least total"
 
 
-def _in_turn(
-    kinds: Mapping[tuple[str, ...], list[str]],
-    unique: Mapping[str, tuple[JudgedRow, Score]],
-    prompts: Counter[str],
-) -> Iterator[tuple[str, str]]:
-    """One of each kind in turn, the rarest kind first; of prompts seen least so far."""
-    left = {kind: list(keys) for kind, keys in kinds.items()}
-    while any(left.values()):
-        for kind in sorted(left, key=lambda kind: (len(kinds[kind]), kind)):
-            if left[kind]:
-                # Keys are digests, so "the first" is as good as any, and the same every time.
-                key = min(left[kind], key=lambda k: (prompts[_prompt(unique[k][0].sample)], k))
-                left[kind].remove(key)
-                yield key, "sampled"
-
-
-def _came_out(score: Score) -> tuple[str, ...]:
+def _came_out(score: Score) -> Came:
     """The kind of a score: how each part came out, and by which rule."""
     return tuple(f"{part.name} {rule_of(part)}" for part in score if is_judged(part))
 
