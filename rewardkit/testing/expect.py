@@ -201,7 +201,7 @@ def _verdict(judged: Judged, part: PartScore, approx: float) -> Iterator[Mismatc
             yield Mismatch(f"{key} {of}", _quoted(wanted), _quoted(found), part.name)
     credit = None if part.verdict is None else part.verdict.credit
     if "credit" in judged.model_fields_set and not _meets(credit, judged.credit, approx):
-        yield Mismatch(f"credit {of}", *map(_credit, (judged.credit, credit)), part.name)
+        yield Mismatch(f"credit {of}", _credit(judged.credit), _credit(credit), part.name)
     for key, said in (("reason", part.why), ("rule", evidence.rule)):
         wanted = getattr(judged, key)
         if wanted is not None and wanted not in said:
