@@ -18,9 +18,16 @@ WRONG = {"id": "wrong", "completion": "5", "answer": "4", "expect": {"total": 3}
 ALSO = {"id": "also wrong", "completion": "6", "answer": "4", "expect": {"above": "right"}}
 
 
-def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    folder: Path, *options: str, installed: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs pytest; with ``installed`` it finds the plugin as users' does, by its entry point."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder)]
+    if not installed:  # the plugins of other packages take longer than all the rest
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        command += ["-p", "rewardkit.testing.plugin"]
+        command += ["-p", "xdist"] if "-n" in options else []
     return subprocess.run(
         [*command, *options],
         cwd=folder,
@@ -33,7 +40,7 @@ def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_rows_are_items_and_failures_explain_themselves(write: Write, tmp_path: Path) -> None:
     write(RIGHT, WRONG, ALSO)
-    done = run_pytest(tmp_path, "--rewards-allow-code")
+    done = run_pytest(tmp_path, "--rewards-allow-code", installed=True)
     assert done.returncode == 1
     assert "2 failed, 1 passed" in done.stdout
     assert "total: expected 3.0, got -0.01" in done.stdout
@@ -100,7 +107,7 @@ def test_a_project_without_such_files_imports_next_to_nothing(tmp_path: Path) ->
         "             'trl', 'peft', 'transformers', 'datasets'}\n"
         "    assert not heavy & set(sys.modules)\n"
     )
-    done = run_pytest(tmp_path, "-p", "no:hypothesispytest")
+    done = run_pytest(tmp_path, "-p", "no:hypothesispytest", installed=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -212,12 +219,9 @@ def test_what_is_missing_is_told(tmp_path: Path, body: str, told: str) -> None:
     assert told in done.stdout + done.stderr
 
 
-def test_a_thousand_rows_cost_little_more_than_scoring_them(write: Write, tmp_path: Path) -> None:
+def test_a_thousand_rows_cost_little_more_than_scoring_them(write: Write) -> None:
     """By counting: every row is scored once, however many others it is ordered against."""
-    (tmp_path / "counted.py").write_text(
-        "calls = []\n\ndef counted(completion):\n    calls.append(1)\n    return float(completion)\n"
-    )
-    (tmp_path / "counted.yaml").write_text("parts: {n: {function: 'counted.py:counted'}}")
+    from rewardkit import Rubric
     from rewardkit.testing import check_fixtures
 
     rows = [
@@ -225,10 +229,8 @@ def test_a_thousand_rows_cost_little_more_than_scoring_them(write: Write, tmp_pa
         for n in range(1, 1000)
     ]
     first = {"id": "0", "completion": "0", "expect": {"total": 0, "below": ["1", "999"]}}
-    path = write(first, *rows, header={"rubric": "counted.yaml"})
+    path = write(first, *rows, header="none")
     seen: list[str] = []
-
-    from rewardkit import Rubric
 
     def counted(completion: str) -> float:
         seen.append(completion)
