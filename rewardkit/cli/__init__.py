@@ -19,6 +19,7 @@ from rewardkit.cli import (
     diff,
     doctor,
     export,
+    noise,
     record,
     report,
     score,
@@ -30,7 +31,7 @@ from rewardkit.errors import RewardKitError
 
 __all__ = ["main"]
 
-COMMANDS = (check_data, score, diff, test, record, train, export, report, doctor, version)
+COMMANDS = (check_data, score, diff, test, record, noise, train, export, report, doctor, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
