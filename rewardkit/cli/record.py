@@ -50,10 +50,13 @@ def _accept(arguments: argparse.Namespace) -> int:
     from rewardkit.testing.fixtures import load_fixtures
 
     path, *ids = arguments.accept
+    fixtures = load_fixtures(path)
     rubric = None
     if arguments.rubric is not None:
+        if fixtures.header is not None:
+            raise UsageError(f"{path} names the rubric that it is held against: leave out --rubric")
         rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
-    checker = Checker(load_fixtures(path), rubric, allow_code=arguments.allow_code)
+    checker = Checker(fixtures, rubric, allow_code=arguments.allow_code)
     done = accept(checker, ids)
     for name in done.accepted:
         print(f"accepted  {name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rewardkit._escape import safe_lines
+from rewardkit.errors import UsageError
 from rewardkit.rubric import Rubric
 
 if TYPE_CHECKING:
@@ -44,7 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
         rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
     ok = True
     for path in arguments.fixtures:
-        checker = Checker(load_fixtures(path), rubric, allow_code=arguments.allow_code)
+        fixtures = load_fixtures(path)
+        if arguments.update and rubric is not None and fixtures.header is not None:
+            raise UsageError(
+                f"{path} names its rubric, and --update writes down the scores of that one: "
+                f"leave out --rubric"
+            )
+        checker = Checker(fixtures, rubric, allow_code=arguments.allow_code)
         if arguments.update:
             checker = _updated(checker, arguments.allow_code)
         report = checker.report()

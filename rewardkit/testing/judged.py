@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardkit._rows import json_line, read_jsonl
+from rewardkit._rows import json_line, parse_json, read_text
 from rewardkit.data import DataConfig, load_rows
-from rewardkit.errors import DataError, UsageError
+from rewardkit.errors import DataError, RewardError, RewardKitWarning, UsageError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import PartScore, Score
@@ -68,8 +69,7 @@ def read_judged(path: str | Path, *, columns: Mapping[str, str] | None = None) -
     if rollouts.is_dir():
         if columns:
             raise DataError(f"{path} is a run folder, whose columns have their names: map none")
-        files = sorted(rollouts.glob("step_*.jsonl"))
-        found = [(f"{file}:{line}", row) for file in files for line, row in read_jsonl(file)]
+        found = [pair for file in sorted(rollouts.glob("step_*.jsonl")) for pair in _lines(file)]
         if not found:
             raise DataError(f"there are no rollouts in {rollouts}")
     else:
@@ -112,8 +112,6 @@ def score_rows(
 
 
 def _chunk(rubric: Rubric, rows: Sequence[JudgedRow]) -> list[Score]:
-    from rewardkit.errors import RewardError
-
     try:
         return rubric.score_many([row.sample for row in rows])
     except RewardError as error:
@@ -149,6 +147,24 @@ _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 def kind_of(reason: str) -> str:
     """A reason without the text that it quotes, so that like ones are counted together."""
     return _QUOTED.sub("…", reason)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a file of rollouts; a last one that was not written to its end is left out."""
+    text = read_text(path)
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        warnings.warn(
+            f"{path}: the last row was not written to its end (was the run killed?): left out",
+            RewardKitWarning,
+            stacklevel=3,
+        )
+    for number, line in enumerate(whole.split("\n"), 1):
+        if line.strip():
+            row = parse_json(line, f"{path}:{number}")
+            if not isinstance(row, dict):
+                raise DataError(f"{path}:{number}: a rollout is an object, got {row!r:.80}")
+            yield f"{path}:{number}", row
 
 
 def _judged(row: Mapping[str, Any], where: str) -> JudgedRow:

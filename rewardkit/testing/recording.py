@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rewardkit._escape import one_line
 from rewardkit._rows import json_line
 from rewardkit.errors import UsageError
 from rewardkit.rewards import Reward
@@ -178,7 +179,7 @@ def _id(picked: Picked, rubric: Rubric) -> str:
     elif main is None:
         came = f"total-{score.total:g}"
     else:
-        came = "-".join((main.name, main.status or "gated"))
+        came = "-".join((one_line(main.name, 60), main.status or "gated"))
     return f"{came}-{_content(picked.row.sample)[:8]}"
 
 

@@ -88,6 +88,11 @@ def test_the_header_leads_to_the_rubric_from_the_file(cli: Cli, folder: Path) ->
         ((*RECORD, "--count", "0"), "--count is at least 1"),
         (("record", "--accept", NEW, "gone", "--allow-code"), "no recorded row 'gone'"),
         (("record", "--accept", "gone.rewards.jsonl"), "there is no file"),
+        (("record", "--accept", NEW, "--rubric", "rubric.yaml"), "leave out --rubric"),
+        (
+            ("test", NEW, "--update", "--rubric", "rubric.yaml", "--allow-code"),
+            "leave out --rubric",
+        ),
     ],
 )
 def test_mistakes_exit_with_2(cli: Cli, arguments: tuple[str, ...], told: str) -> None:

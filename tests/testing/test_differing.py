@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rewardkit import DataError, Rubric, Sample, UsageError, Verdict, Verifier
+from rewardkit.errors import RewardKitWarning
 from rewardkit.testing.differing import Diff, diff, rescored
 from rewardkit.testing.judged import JudgedRow, read_judged, score_rows
 from rewardkit.testing.scorefile import resumed, score_line
@@ -226,6 +227,21 @@ class TestRunFolders:
         assert [row.digest for row in again] == [row.digest for row in rows]
         assert again[0].sample.columns["completion_ids"] == [5, 6]
         assert len(diff(rows, again).changes) == 2
+
+    def test_a_last_row_that_was_not_written_to_its_end_is_left_out_aloud(self, run: Path) -> None:
+        last = run / "rollouts" / "step_00000002.jsonl"
+        last.write_text(last.read_text()[:-40])
+        with pytest.warns(RewardKitWarning, match="was not written to its end"):
+            assert len(read_judged(run)) == 7
+
+    def test_a_row_broken_elsewhere_is_refused(self, run: Path) -> None:
+        first = run / "rollouts" / "step_00000001.jsonl"
+        first.write_text("[1]\n" + first.read_text())
+        with pytest.raises(DataError, match=r"step_00000001.jsonl:1: a rollout is an object"):
+            read_judged(run)
+        first.write_text("{\n")
+        with pytest.raises(DataError, match=r"step_00000001.jsonl:1: not valid JSON"):
+            read_judged(run)
 
     def test_a_folder_without_rollouts_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "empty" / "rollouts").mkdir(parents=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rewardkit import DataError, Rubric, UsageError, Verdict, Verifier
 from rewardkit.testing import load_fixtures
@@ -109,6 +112,24 @@ class TestPicking:
 
         with pytest.raises(UsageError, match="'rank' sees all completions"):
             record(rows_of(tmp_path, RIGHT), Rubric(rank))
+
+
+@given(texts=st.lists(st.text(), min_size=1, max_size=4), part=st.text(min_size=1, max_size=9))
+@settings(max_examples=50)
+def test_whatever_was_written_is_recorded_accepted_and_passes(texts: list[str], part: str) -> None:
+    """Half surrogate pairs, separators of lines, control characters; in names of parts as well."""
+    rubric = Rubric.from_parts({part: NumberVerifier(), part + "2": lambda completion: 1.0})
+    with tempfile.TemporaryDirectory() as folder:
+        rows = rows_of(Path(folder), *[completion(text, prompt2=text) for text in texts])
+        path = Path(folder) / "new.rewards.jsonl"
+        made = record(rows, rubric)
+        add_rows(path, made, {"rubric": "rubric.yaml"})
+        assert len(checker(path, rubric).report().unreviewed) == len(made)
+        accept(checker(path, rubric))
+        report = checker(path, rubric).report()
+        assert report.ok
+        assert len(report.passed) == len(made)
+        assert "\x1b" not in str(report)
 
 
 class TestReview:
