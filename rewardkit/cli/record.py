@@ -84,19 +84,19 @@ def _record(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--count is at least 1, got {arguments.count}")
     rubric, known = _rubric(arguments)
     rows = read_judged(arguments.rows, columns=columns_of(arguments.columns))
-    made = record(rows, rubric, arguments.count)
-    new = [row for row in made if row["id"] not in known]
+    new = record(rows, rubric, arguments.count, known)
     header = {}
     if not path.exists():
         header = {"rubric": os.path.relpath(arguments.rubric, path.parent)}
     add_rows(path, new, header)
-    _tell(new, len(rows), len(made) - len(new), path)
+    _tell(new, len(rows), path)
     return 0
 
 
 def _rubric(arguments: argparse.Namespace) -> tuple[Rubric, set[str]]:
-    """The rubric, and the ids that the file has already."""
+    """The rubric, and the contents that the file has already."""
     from rewardkit.testing.fixtures import load_fixtures
+    from rewardkit.testing.recording import content_of
 
     given = None
     if arguments.rubric is not None:
@@ -112,15 +112,13 @@ def _rubric(arguments: argparse.Namespace) -> tuple[Rubric, set[str]]:
             f"{arguments.out} is held against another rubric ({rubric.fingerprint}) than "
             f"{arguments.rubric} ({given.fingerprint}): record into a file of its own"
         )
-    return rubric, set(fixtures.by_id)
+    return rubric, {content_of(row.sample) for row in fixtures.rows}
 
 
-def _tell(new: list[dict[str, Any]], rows: int, known: int, path: Path) -> None:
+def _tell(new: list[dict[str, Any]], rows: int, path: Path) -> None:
     for row in new:
         print(f"{row['id']:<34}  {one_line(row['recorded']['why'], 110)}")
     faults = Counter(row["expect"]["total"] is None for row in new)
     print(f"\n{path}: {len(new)} of {rows} completions recorded, {faults[True]} of them unscorable")
-    if known:
-        print(f"{known} were recorded before")
     print(f"look at them: rewardkit test -v {path}")
     print(f"accept them:  rewardkit record --accept {path} [ID ...]")

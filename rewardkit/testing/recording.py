@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from rewardkit.score import PartScore, Score
 from rewardkit.testing.judged import JudgedRow, is_judged, rule_of, score_rows
 from rewardkit.testing.row import is_free_column
 
-__all__ = ["Picked", "pick", "record", "snapshot"]
+__all__ = ["Picked", "content_of", "pick", "record", "snapshot"]
 
 Came = tuple[str, ...]
 """How every part came out, and by which rule."""
@@ -40,13 +40,16 @@ class Picked:
     why: str
 
 
-def record(rows: Sequence[JudgedRow], rubric: Rubric, count: int = 24) -> list[dict[str, Any]]:
+def record(
+    rows: Sequence[JudgedRow], rubric: Rubric, count: int = 24, known: Container[str] = ()
+) -> list[dict[str, Any]]:
     """Fixture rows, unreviewed, of a diverse few of many completions.
 
     Args:
         rows: the completions; see :func:`~rewardkit.testing.judged.read_judged`.
         rubric: what scores them.
         count: how many to pick at most.
+        known: contents (:func:`content_of`) that are recorded already: left out if picked.
 
     Raises:
         UsageError: if a part of the rubric sees whole groups: no completion stands alone then.
@@ -58,7 +61,11 @@ def record(rows: Sequence[JudgedRow], rubric: Rubric, count: int = 24) -> list[d
             f"recorded: write such fixtures by hand, with a group"
         )
     scored = list(zip(rows, score_rows(rubric, rows), strict=True))
-    return [recorded_row(picked, rubric) for picked in pick(scored, count)]
+    return [
+        recorded_row(picked, rubric)
+        for picked in pick(scored, count)
+        if content_of(picked.row.sample) not in known
+    ]
 
 
 def pick(scored: Sequence[tuple[JudgedRow, Score]], count: int) -> list[Picked]:
@@ -67,7 +74,7 @@ def pick(scored: Sequence[tuple[JudgedRow, Score]], count: int) -> list[Picked]:
     Completions that differ only in case and white space count once. Which ones are picked depends
     on what they say and not on their order.
     """
-    unique = {_content(row.sample): (row, score) for row, score in reversed(scored)}
+    unique = {content_of(row.sample): (row, score) for row, score in reversed(scored)}
     kinds: dict[Came, list[str]] = {}
     for key in sorted(unique):
         kinds.setdefault(_came_out(unique[key][1]), []).append(key)
@@ -155,7 +162,7 @@ def _came_out(score: Score) -> Came:
     return tuple(f"{part.name} {rule_of(part)}" for part in score if is_judged(part))
 
 
-def _content(sample: Sample) -> str:
+def content_of(sample: Sample) -> str:
     """A digest that completions share which differ only in case and white space."""
     text = " ".join(sample.text.split()).casefold()
     return _digest([sample.prompt, text, sample.answer])
@@ -180,7 +187,7 @@ def _id(picked: Picked, rubric: Rubric) -> str:
         came = f"total-{score.total:g}"
     else:
         came = "-".join((one_line(main.name, 60), main.status or "gated"))
-    return f"{came}-{_content(picked.row.sample)[:8]}"
+    return f"{came}-{content_of(picked.row.sample)[:8]}"
 
 
 def _spread(reward: Reward) -> float:

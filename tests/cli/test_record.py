@@ -67,8 +67,18 @@ def test_recording_again_adds_only_what_is_new(cli: Cli, folder: Path) -> None:
     again = cli("record", "rows.jsonl", "--allow-code", "-o", NEW)
     assert again.code == 0, again.err
     assert "1 of 4 completions recorded" in again.out
-    assert "3 were recorded before" in again.out
     assert len((folder / NEW).read_text().splitlines()) == 5
+    assert "0 of 4" in cli("record", "rows.jsonl", "--allow-code", "-o", NEW).out
+
+
+def test_what_is_there_is_not_recorded_again_however_it_comes_out_now(
+    cli: Cli, folder: Path
+) -> None:
+    cli(*RECORD)
+    functions = (folder / "rewards.py").read_text()
+    (folder / "rewards.py").write_text(functions.replace("== str(", "!= str("))
+    again = cli("record", "rows.jsonl", "--allow-code", "-o", NEW)
+    assert "0 of 3 completions recorded" in again.out
 
 
 def test_the_header_leads_to_the_rubric_from_the_file(cli: Cli, folder: Path) -> None:
