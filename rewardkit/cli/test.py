@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from rewardkit.rubric import Rubric
 
 if TYPE_CHECKING:
     from rewardkit.testing.check import Checker
+    from rewardkit.testing.failure import Sign
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -58,10 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.verbose:
             print("".join(f"ok    {name}\n" for name in report.passed), end="")
             print("".join(f"FAIL  {failure.id}\n" for failure in report.failures), end="")
-            print(safe_lines("".join(f"{waiting}\n\n" for waiting in report.unreviewed)), end="")
-        print(safe_lines(str(report)))
+        shown = [*report.failures, *(report.unreviewed if arguments.verbose else ())]
+        for failure in shown:
+            print("\n".join(_painted(line, sign) for line, sign in failure.lines()), end="\n\n")
+        print(safe_lines("\n\n".join([*report.notes, report.counts])))
         ok = ok and report.ok
     return 0 if ok else 1
+
+
+def _painted(line: str, sign: Sign) -> str:
+    """A line of a failure: expected in green, got in red, where a terminal reads along."""
+    safe = safe_lines(line)
+    if sign == " " or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return safe
+    return f"\x1b[{32 if sign == '-' else 31}m{safe}\x1b[0m"
 
 
 def _updated(checker: Checker, allow_code: bool) -> Checker:

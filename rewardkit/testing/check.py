@@ -50,20 +50,25 @@ class Report:
 
     def __str__(self) -> str:
         """The failures in full, then what waits for review, line by line, then the counts."""
-        parts = [*map(str, self.failures)]
+        return "\n\n".join([*map(str, self.failures), *self.notes, self.counts])
+
+    @property
+    def notes(self) -> list[str]:
+        """What waits for review, and what was accepted under another rubric; texts for people."""
+        notes = []
         if self.unreviewed:
-            parts.append("\n".join(row.message for row in self.unreviewed))
-            parts.append(
+            notes.append("\n".join(row.message for row in self.unreviewed))
+            notes.append(
                 f"rows to review: {len(self.unreviewed)} (in full: rewardkit test -v); accept "
                 f"them by: rewardkit record --accept {self.path} [ID ...]"
             )
         if self.stale:
-            parts.append(
+            notes.append(
                 f"note: {len(self.stale)} recorded rows were accepted under another rubric than "
                 f"this one ({self.fingerprint}); they come out the same. To accept them anew: "
                 f"rewardkit record --accept {self.path}"
             )
-        return "\n\n".join([*parts, self.counts])
+        return notes
 
     @property
     def counts(self) -> str:
