@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
+from rewardkit._escape import one_line
 from rewardkit.score import PartScore, Score
 from rewardkit.testing.near import meant
 from rewardkit.verdict import Evidence, Fault
@@ -185,7 +186,8 @@ def _verdict(judged: Judged, part: PartScore, approx: float) -> Iterator[Mismatc
     got = outcome(part)
     if judged.status is not None and got != judged.status:
         why = "a function gives a number only" if got == "no verdict" else part.why
-        told = f"{got} ({why:.200})" if why else got
+        # The reason may quote judged text, which could forge lines of its own.
+        told = f"{got} ({one_line(why, 200)})" if why else got
         yield Mismatch(f"verdict {of}", judged.status, told, part.name)
         return
     evidence = Evidence() if part.verdict is None else part.verdict.evidence
