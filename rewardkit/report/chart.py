@@ -43,7 +43,12 @@ class _Frame(NamedTuple):
 
 
 def chart(
-    title: str, lines: Sequence[Line], *, show: Callable[[float], str], share: bool = False
+    title: str,
+    lines: Sequence[Line],
+    *,
+    show: Callable[[float], str],
+    share: bool = False,
+    axis: str = "step",
 ) -> str:
     """A figure with a caption, an SVG of one line per series, and a legend where there are two.
 
@@ -52,11 +57,12 @@ def chart(
         lines: at least one; the style sheet has colours for four.
         show: a value as text.
         share: the values are shares: the axis goes from 0 to 1.
+        axis: what the points are counted by, as their labels name it.
     """
     frame = _frame(lines, share)
     body = [*_grid(frame, show)]
     for index, line in enumerate(lines):
-        body.extend(_drawn(line, index, frame, show))
+        body.extend(_drawn(line, index, frame, show, axis))
     # Two lines or more tell their last values in the legend.
     last = show(lines[0].series.last) if len(lines) == 1 else ""
     told = ", ".join(f"{line.label} {show(line.series.last)}".strip() for line in lines)
@@ -103,7 +109,9 @@ def _grid(frame: _Frame, show: Callable[[float], str]) -> Iterator[str]:
             yield f'<text class="x" x="{x:.1f}" y="{_HEIGHT - 7}">{int(step)}</text>'
 
 
-def _drawn(line: Line, index: int, frame: _Frame, show: Callable[[float], str]) -> Iterator[str]:
+def _drawn(
+    line: Line, index: int, frame: _Frame, show: Callable[[float], str], axis: str
+) -> Iterator[str]:
     points = smooth(line.series.points, _MOST_POINTS)
     noisy = len(points) >= _NOISY
     if noisy:
@@ -112,7 +120,7 @@ def _drawn(line: Line, index: int, frame: _Frame, show: Callable[[float], str]) 
     yield f'<path class="line c{index}" d="{_path(bold, frame)}"/>'
     look = 'r="6" opacity="0"' if noisy else 'r="2"'
     for step, value in smooth(points, 60):
-        told = escape(f"{line.label} step {step}: {show(value)}".strip())
+        told = escape(f"{line.label} {axis} {step}: {show(value)}".strip())
         place = f'cx="{frame.x(step):.1f}" cy="{frame.y(value):.1f}"'
         yield f'<circle class="c{index}" {place} {look}><title>{told}</title></circle>'
 

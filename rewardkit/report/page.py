@@ -15,7 +15,7 @@ from rewardkit.report.facts import Row
 from rewardkit.report.run import Run
 from rewardkit.report.style import CSS
 
-__all__ = ["html", "write_html"]
+__all__ = ["document", "html", "write_html"]
 
 _LONGEST = 20_000
 """Characters of a prompt or completion that the page holds."""
@@ -31,7 +31,11 @@ def html(run: Run) -> str:
     """The page. Texts of models and data sets are hostile: all text is escaped, and a policy in the
     page forbids scripts and loading, should a text ever get through."""
     title = _text(f"Run {run.folder.resolve().name}")
-    body = "\n".join(_body(run, title))
+    return document(title, "\n".join(_body(run, title)))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page of a title and a body, both of them HTML already."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" '

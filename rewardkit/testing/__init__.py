@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from rewardkit._lazy import lazy
 
 if TYPE_CHECKING:
-    from rewardkit.testing.check import Checker, Failure, Report, check_fixtures
-    from rewardkit.testing.fixtures import Expect, Fixture, Fixtures, load_fixtures
+    from rewardkit.testing.check import Checker, Failure, Report, check_fixtures, check_rows
+    from rewardkit.testing.expect import Expect
+    from rewardkit.testing.fixtures import Fixtures, load_fixtures
+    from rewardkit.testing.row import Fixture, fixture
 
 __all__ = [
     "Checker",
@@ -26,13 +28,17 @@ __all__ = [
     "Fixtures",
     "Report",
     "check_fixtures",
+    "check_rows",
+    "fixture",
     "load_fixtures",
 ]
 
 __getattr__ = lazy(
     __name__,
     {
-        "rewardkit.testing.check": ("Checker", "Failure", "Report", "check_fixtures"),
-        "rewardkit.testing.fixtures": ("Expect", "Fixture", "Fixtures", "load_fixtures"),
+        "rewardkit.testing.check": ("Checker", "Failure", "Report", "check_fixtures", "check_rows"),
+        "rewardkit.testing.fixtures": ("Fixtures", "load_fixtures"),
+        "rewardkit.testing.expect": ("Expect",),
+        "rewardkit.testing.row": ("Fixture", "fixture"),
     },
 )

@@ -3,71 +3,78 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rewardkit._escape import one_line
-from rewardkit.errors import RewardKitError
+from rewardkit.errors import DataError, RewardKitError
 from rewardkit.rubric import Rubric
 from rewardkit.score import Score
-from rewardkit.testing.expect import mismatches
-from rewardkit.testing.fixtures import Fixture, Fixtures, load_fixtures
+from rewardkit.testing.expect import Mismatch, mismatches
+from rewardkit.testing.failure import Failure, outcomes
+from rewardkit.testing.fixtures import Fixtures, load_fixtures, problems_between
+from rewardkit.testing.row import Fixture
 
-__all__ = ["Checker", "Failure", "Report", "check_fixtures"]
+__all__ = ["Checker", "Failure", "Report", "check_fixtures", "check_rows"]
 
-
-@dataclass(frozen=True)
-class Failure:
-    """A row that did not come out as expected.
-
-    Attributes:
-        id: the row's name.
-        where: file and line.
-        problems: one sentence for each expectation that was not met.
-        scores: the row's score, and those of the rows it is ordered against, by id; empty where
-            scoring itself failed.
-    """
-
-    id: str
-    where: str
-    problems: tuple[str, ...]
-    scores: Mapping[str, Score] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """What was expected, what was got, and how each score came about."""
-        # The first line stands alone in pytest's summary, so it says the first problem.
-        lines = [f"{self.id}: {self.problems[0]}", *(f"  {text}" for text in self.problems[1:])]
-        lines.append(f"  at {self.where}")
-        for name, score in self.scores.items():
-            lines.append(f"  score of {name!r}:")
-            lines.extend(f"    {line}" for line in score.explain().splitlines())
-        return "\n".join(lines)
+_CHUNK = 256
+"""Rows scored at a time: enough for parts that wait to wait together, few enough to keep."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a fixture file came out.
+    """How fixtures came out.
 
     Attributes:
         path: the file.
         passed: ids of the rows that came out as expected.
-        failures: the others.
+        failures: rows that did not.
+        unreviewed: recorded rows that come out as recorded, which nobody has accepted yet.
+        stale: ids of rows among the passed that were accepted under a rubric of another
+            fingerprint; their outcome is the same.
+        fingerprint: of the rubric.
     """
 
     path: Path
     passed: tuple[str, ...]
     failures: tuple[Failure, ...]
+    unreviewed: tuple[Failure, ...] = ()
+    stale: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     @property
     def ok(self) -> bool:
-        """True if every row came out as expected."""
-        return not self.failures
+        """True if every row came out as expected and none waits to be reviewed."""
+        return not (self.failures or self.unreviewed)
 
     def __str__(self) -> str:
-        """The failures in full, then the counts."""
-        counts = f"{self.path}: {len(self.passed)} passed, {len(self.failures)} failed"
-        return "\n\n".join([*map(str, self.failures), counts])
+        """The failures in full, then what waits for review, line by line, then the counts."""
+        return "\n\n".join([*map(str, self.failures), *self.notes, self.counts])
+
+    @property
+    def notes(self) -> list[str]:
+        """What waits for review, and what was accepted under another rubric; texts for people."""
+        notes = []
+        if self.unreviewed:
+            notes.append("\n".join(row.message for row in self.unreviewed))
+            notes.append(
+                f"rows to review: {len(self.unreviewed)} (in full: rewardkit test -v); accept "
+                f"them by: rewardkit record --accept {self.path} [ID ...]"
+            )
+        if self.stale:
+            notes.append(
+                f"note: {len(self.stale)} recorded rows were accepted under another rubric than "
+                f"this one ({self.fingerprint}); they come out the same. To accept them anew: "
+                f"rewardkit record --accept {self.path}"
+            )
+        return notes
+
+    @property
+    def counts(self) -> str:
+        """One line."""
+        waiting = f", {len(self.unreviewed)} unreviewed" if self.unreviewed else ""
+        return f"{self.path}: {len(self.passed)} passed, {len(self.failures)} failed{waiting}"
 
 
 class Checker:
@@ -93,20 +100,46 @@ class Checker:
     def check(self, row: Fixture) -> Failure | None:
         """What is wrong with a row, or ``None``.
 
-        A reward that fails (raises, returns NaN, lacks a column) is a failure of the row.
+        A reward that fails (raises, returns NaN, lacks a column) is a failure of the row, and so is
+        a recorded row that nobody has reviewed.
         """
         others = (*row.expect.above, *row.expect.below)
-        found = {name: self._score(name) for name in dict.fromkeys((row.id, *others))}
+        found = {name: self.score(name) for name in dict.fromkeys((row.id, *others))}
         errors = {name: got for name, got in found.items() if isinstance(got, RewardKitError)}
         scores = {name: got for name, got in found.items() if isinstance(got, Score)}
-        where = f"{self.fixtures.path}:{row.line}"
+        where = f"{self.fixtures.path}:{row.line}" if row.line else str(self.fixtures.path)
         if errors:
-            problems = tuple(self._error(name, error) for name, error in errors.items())
-            return Failure(row.id, where, problems)
+            told = tuple(self._error(name, error) for name, error in errors.items())
+            return Failure(row.id, where, told, sample=row.sample)
         problems = (*mismatches(row.expect, scores[row.id], row.approx), *_orders(row, scores))
-        return Failure(row.id, where, problems, scores) if problems else None
+        if problems:
+            return Failure(row.id, where, problems, scores, row.sample)
+        if row.reviewed:
+            return None
+        return Failure(row.id, where, (_waiting(row, scores[row.id]),), scores, row.sample, True)
 
-    def _score(self, name: str) -> Score | RewardKitError:
+    def stale(self, row: Fixture) -> bool:
+        """Whether a recorded row was accepted under a rubric of another fingerprint."""
+        return row.recorded is not None and row.recorded.rubric != self.rubric.fingerprint
+
+    def report(self) -> Report:
+        """How all rows come out; rows that only hold a truth are no tests."""
+        self._score_all()
+        rows = [row for row in self.fixtures.rows if row.is_test]
+        found = {row.id: self.check(row) for row in rows}
+        passed = tuple(name for name, failure in found.items() if failure is None)
+        failures = [failure for failure in found.values() if failure is not None]
+        return Report(
+            self.fixtures.path,
+            passed,
+            tuple(f for f in failures if not f.unreviewed),
+            tuple(f for f in failures if f.unreviewed),
+            tuple(row.id for row in rows if found[row.id] is None and self.stale(row)),
+            self.rubric.fingerprint,
+        )
+
+    def score(self, name: str) -> Score | RewardKitError:
+        """The score of a row by its id, or why there is none."""
         if name not in self._scores:
             row = self.fixtures.by_id[name]
             rows = [row] if row.group is None else self._group(row.group)
@@ -118,15 +151,26 @@ class Checker:
                 self._scores.update(dict.fromkeys((r.id for r in rows), error))
         return self._scores[name]
 
+    def _score_all(self) -> None:
+        """Score all rows that stand alone, many at a time; one that fails is left to `score`."""
+        alone = [row for row in self.fixtures.rows if row.group is None and row.is_test]
+        for start in range(0, len(alone), _CHUNK):
+            chunk = alone[start : start + _CHUNK]
+            try:
+                scores = self.rubric.score_many([row.sample for row in chunk])
+            except RewardKitError:
+                continue  # scored one by one, so that the row which fails is told
+            self._scores.update(zip((row.id for row in chunk), scores, strict=True))
+
     def _group(self, name: str) -> list[Fixture]:
         return [row for row in self.fixtures.rows if row.group == name]
 
-    def _error(self, name: str, error: RewardKitError) -> str:
+    def _error(self, name: str, error: RewardKitError) -> Mismatch:
         lines = [f"{name!r} could not be scored: {one_line(str(error))}{_place(error)}"]
         needs_group = any(part.needs_group for part in self.rubric.parts.values())
         if needs_group and self.fixtures.by_id[name].group is None:
             lines.append('give the rows of one prompt the same "group" in the fixture file')
-        return "; ".join(lines)
+        return Mismatch("; ".join(lines))
 
 
 def check_fixtures(
@@ -146,28 +190,63 @@ def check_fixtures(
     Example:
         ``assert check_fixtures("arithmetic.rewards.jsonl", rubric).ok``
     """
-    checker = Checker(load_fixtures(path), rubric, allow_code=allow_code)
-    rows = checker.fixtures.rows
-    checked = [(row.id, checker.check(row)) for row in rows]
-    passed = tuple(name for name, failure in checked if failure is None)
-    return Report(Path(path), passed, tuple(failure for _, failure in checked if failure))
+    return Checker(load_fixtures(path), rubric, allow_code=allow_code).report()
 
 
-def _orders(row: Fixture, scores: Mapping[str, Score]) -> Iterator[str]:
+def check_rows(rows: Sequence[Fixture], rubric: Rubric) -> Report:
+    """Check fixtures made in Python by :func:`~rewardkit.testing.fixture`.
+
+    Raises:
+        DataError: for ids given twice and orders that point nowhere.
+
+    Example:
+        >>> from rewardkit.testing import fixture
+        >>> rubric = Rubric(short=lambda completion: float(len(completion) < 10))
+        >>> check_rows([fixture("yes", completion="yes", expect={"total": 1.0})], rubric).ok
+        True
+    """
+    return Checker(made_of(rows), rubric).report()
+
+
+def made_of(rows: Sequence[Fixture]) -> Fixtures:
+    """Fixtures that stand in no file. Raises ``DataError``."""
+    for _, problem in problems_between(rows):
+        raise DataError(problem)
+    return Fixtures(Path("<fixtures>"), None, tuple(rows))
+
+
+def _waiting(row: Fixture, score: Score) -> Mismatch:
+    """Says what a recorded row comes to, and what it came to before it was updated."""
+    was = row.recorded.was if row.recorded else None
+    before = "" if was is None else f" (was {one_line(_told(was), 200)})"
+    return Mismatch(f"unreviewed: {outcomes(score)}{before}")
+
+
+def _told(was: Mapping[str, object]) -> str:
+    total = was.get("total")
+    verdicts = was.get("verdicts")
+    told = [f"total {'none' if total is None else total}"]
+    for name, verdict in verdicts.items() if isinstance(verdicts, Mapping) else ():
+        status = verdict.get("status") if isinstance(verdict, Mapping) else verdict
+        told.append(f"{name} {status}")
+    return ", ".join(told)
+
+
+def _orders(row: Fixture, scores: Mapping[str, Score]) -> Iterator[Mismatch]:
     for other in row.expect.above:
         yield from _out_scores(row.id, other, scores, row.approx)
     for other in row.expect.below:
         yield from _out_scores(other, row.id, scores, row.approx)
 
 
-def _out_scores(a: str, b: str, scores: Mapping[str, Score], approx: float) -> Iterator[str]:
+def _out_scores(a: str, b: str, scores: Mapping[str, Score], approx: float) -> Iterator[Mismatch]:
     """Nothing if ``a`` has more than ``b``, by more than the tolerance of numbers."""
     high, low = scores[a].total, scores[b].total
     if high is None or low is None:
         without = a if high is None else b
-        yield f"order: {a!r} must out-score {b!r}, but {without!r} is unscorable"
+        yield Mismatch(f"order: {a!r} must out-score {b!r}, but {without!r} is unscorable")
     elif not high - low > approx:
-        yield f"order: {a!r} must out-score {b!r}, got {high!r} against {low!r}"
+        yield Mismatch(f"order: {a!r} must out-score {b!r}, got {high!r} against {low!r}")
 
 
 def _place(error: RewardKitError) -> str:

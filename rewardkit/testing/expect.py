@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
+from rewardkit._escape import one_line
 from rewardkit.score import PartScore, Score
+from rewardkit.testing.near import meant
+from rewardkit.verdict import Evidence, Fault
 
-__all__ = ["Bound", "Expect", "Outcome", "Range", "mismatches"]
+__all__ = ["Bound", "Expect", "Judged", "Mismatch", "Outcome", "Range", "mismatches", "outcome"]
 
 # strict: `true` in a fixture is a slip, not the number 1.
 Number = Annotated[float, Strict(), AllowInfNan(False)]
@@ -47,6 +51,42 @@ Bound = Number | Range | None
 """A number, a range, or ``None``: unscorable."""
 
 
+class Judged(_Model):
+    """What is expected of one part's verdict; ``"correct"`` alone means ``{"status": "correct"}``.
+
+    Attributes:
+        status: how the part came out.
+        label: which case it was, of verifiers that know more than two.
+        credit: how nearly it holds; ``None``, where given, means that there is none.
+        fault: whose fault it is that it could not be judged.
+        reason: what must stand in the verdict's reason.
+        rule: what must stand in the name of the rule that fired.
+        text: what was judged: the extracted text, exactly.
+        span: where in ``Sample.text`` it stands: start and end, in characters.
+    """
+
+    status: Outcome | None = None
+    label: str | None = None
+    credit: Bound = None
+    fault: Fault | None = None
+    reason: str | None = None
+    rule: str | None = None
+    text: str | None = None
+    span: tuple[int, int] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _status_alone(cls, data: object) -> object:
+        return {"status": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            keys = ", ".join(type(self).model_fields)
+            raise ValueError(f"nothing is expected: give at least one of {keys}")
+        return self
+
+
 class Expect(_Model):
     """What is expected of one row's score.
 
@@ -62,7 +102,7 @@ class Expect(_Model):
 
     total: Bound = None
     parts: dict[str, Bound] = Field(default_factory=dict)
-    verdicts: dict[str, Outcome] = Field(default_factory=dict)
+    verdicts: dict[str, Judged] = Field(default_factory=dict)
     reason: str | dict[str, str] | None = None
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
@@ -92,22 +132,82 @@ class Expect(_Model):
         return tuple(dict.fromkeys((*self.parts, *self.verdicts, *reasons)))
 
 
-def mismatches(expect: Expect, score: Score, approx: float) -> Iterator[str]:
-    """One sentence for each way in which a score is not as expected (orders apart)."""
-    unknown = [name for name in expect.names if name not in score.parts]
-    if unknown:
-        yield f"there is no part {unknown[0]!r}; the parts are: {', '.join(score.parts)}"
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One way in which a score is not as expected.
+
+    Attributes:
+        subject: what is spoken of: ``"total"``, ``"verdict of 'answer'"``.
+        expected: what was expected; empty where the subject says it all.
+        got: what was got.
+        part: the part, if it is of one.
+    """
+
+    subject: str
+    expected: str = ""
+    got: str = ""
+    part: str | None = None
+
+    def __str__(self) -> str:
+        told = f"expected {self.expected}, got {self.got}" if self.expected else ""
+        return f"{self.subject}: {told}" if told else self.subject
+
+
+def mismatches(expect: Expect, score: Score, approx: float) -> Iterator[Mismatch]:
+    """Each way in which a score is not as expected (orders apart)."""
+    for name in expect.names:
+        if name not in score.parts:
+            have = ", ".join(score.parts)
+            yield Mismatch(
+                f"there is no part {name!r}; the parts are: {have}{meant(name, score.parts)}"
+            )
     if "total" in expect.model_fields_set and not _meets(score.total, expect.total, approx):
-        yield f"total: expected {_say(expect.total)}, got {_say(score.total)}"
+        yield Mismatch("total", _say(expect.total), _say(score.total))
     for name, bound in expect.parts.items():
         part = score.parts.get(name)
         if part is not None and not _meets(part.value, bound, approx):
-            yield f"part {name!r}: expected {_say(bound)}, got {_say(part.value)}"
-    for name, status in expect.verdicts.items():
-        part = score.parts.get(name)
-        if part is not None and _outcome(part) != status:
-            yield f"verdict of {name!r}: expected {status}, got {_outcome(part)}"
+            yield Mismatch(f"part {name!r}", _say(bound), _say(part.value), name)
+    for name, judged in expect.verdicts.items():
+        if name in score.parts:
+            yield from _verdict(judged, score[name], approx)
     yield from _reasons(expect.reason, score)
+
+
+def outcome(part: PartScore) -> str:
+    """How a part came out, in one word: as :data:`Outcome`, or ``"no verdict"``."""
+    if part.state == "gated":
+        return "gated"
+    return part.status or "no verdict"
+
+
+def _verdict(judged: Judged, part: PartScore, approx: float) -> Iterator[Mismatch]:
+    """What is wrong with a part's verdict; its details only where the status is as expected."""
+    of = f"of {part.name!r}"
+    got = outcome(part)
+    if judged.status is not None and got != judged.status:
+        why = "a function gives a number only" if got == "no verdict" else part.why
+        # The reason may quote judged text, which could forge lines of its own.
+        told = f"{got} ({one_line(why, 200)})" if why else got
+        yield Mismatch(f"verdict {of}", judged.status, told, part.name)
+        return
+    evidence = Evidence() if part.verdict is None else part.verdict.evidence
+    has: dict[str, Any] = {
+        "label": None if part.verdict is None else part.verdict.label,
+        "fault": part.fault,
+        "text": evidence.text,
+        "span": evidence.span,
+    }
+    for key, found in has.items():
+        wanted = getattr(judged, key)
+        if key in judged.model_fields_set and wanted != found:
+            yield Mismatch(f"{key} {of}", _quoted(wanted), _quoted(found), part.name)
+    credit = None if part.verdict is None else part.verdict.credit
+    if "credit" in judged.model_fields_set and not _meets(credit, judged.credit, approx):
+        yield Mismatch(f"credit {of}", _credit(judged.credit), _credit(credit), part.name)
+    for key, said in (("reason", part.why), ("rule", evidence.rule)):
+        wanted = getattr(judged, key)
+        if wanted is not None and wanted not in said:
+            yield _not_in(f"{key} {of}", wanted, said, part.name)
 
 
 def _meets(value: float | None, bound: Bound, approx: float) -> bool:
@@ -123,17 +223,26 @@ def _say(value: Bound) -> str:
     return "none (unscorable)" if value is None else str(value)
 
 
-def _outcome(part: PartScore) -> str:
-    if part.state == "gated":
-        return "gated"
-    return part.status or "no verdict (a function gives a number only)"
+def _credit(value: Bound) -> str:
+    return "none" if value is None else str(value)
 
 
-def _reasons(reason: str | Mapping[str, str] | None, score: Score) -> Iterator[str]:
+def _quoted(value: object) -> str:
+    return "none" if value is None else f"{value!r:.300}"
+
+
+def _not_in(subject: str, wanted: str, said: str, part: str) -> Mismatch:
+    return Mismatch(subject, f"{wanted!r} in it", f"{said!r:.300}", part)
+
+
+def _reasons(reason: str | Mapping[str, str] | None, score: Score) -> Iterator[Mismatch]:
     if isinstance(reason, str):
         said = [part.why for part in score] + list(score.notes)
         if not any(reason in text for text in said):
-            yield f"reason: expected {reason!r} in the reason of some part, found it in none"
-    for name, text in (reason or {}).items() if not isinstance(reason, str) else ():
+            yield Mismatch(
+                f"reason: expected {reason!r} in the reason of some part, found it in none"
+            )
+        return
+    for name, text in (reason or {}).items():
         if name in score.parts and text not in score[name].why:
-            yield f"reason of {name!r}: expected {text!r} in it, got {score[name].why!r:.300}"
+            yield _not_in(f"reason of {name!r}", text, score[name].why, name)

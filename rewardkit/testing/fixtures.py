@@ -7,52 +7,34 @@
 ```
 
 The first row names the rubric: ``{"rubric": path}`` (from the fixture file's folder) or
-``{"preset": name, "args": {...}}``. In a row, ``id``, ``expect``, ``approx`` (tolerance of numbers)
-and ``group`` (rows of one prompt, for parts that see whole groups) are the fixture's; everything
-else is the sample's. A ``.yaml`` file holds the same rows as a list.
+``{"preset": name, "args": {...}}``. In a row, ``id``, ``expect``, ``approx`` (tolerance of
+numbers), ``group`` (rows of one prompt, for parts that see whole groups), ``truth`` (how it really
+is, for the noise budget) and ``recorded`` (of rows that ``rewardkit record`` wrote) are the
+fixture's; everything else is the sample's. A column whose name is nearly one of these is taken for
+a slip; ``columns: {...}`` holds columns of any name. A ``.yaml`` file holds the same rows as a
+list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rewardkit._arguments import explain_validation
 from rewardkit._rows import Numbered, read_jsonl, read_text
 from rewardkit._yaml import StrictLoader
-from rewardkit.errors import DataError, UsageError
+from rewardkit.errors import DataError
 from rewardkit.rubric import Rubric
-from rewardkit.sample import Sample
-from rewardkit.testing.expect import Expect
+from rewardkit.testing.near import meant
+from rewardkit.testing.row import Fixture, read_fixture
 
-__all__ = ["Expect", "Fixture", "Fixtures", "load_fixtures"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fixture:
-    """One row: what is judged, and what is expected.
-
-    Attributes:
-        id: its name, unique in the file.
-        sample: what is judged.
-        expect: what is expected of the score.
-        approx: how far a number may be off.
-        group: rows that share a group are scored together.
-        line: where it stands in the file, from 1.
-    """
-
-    id: str
-    sample: Sample
-    expect: Expect
-    approx: float
-    group: str | None
-    line: int
+__all__ = ["Fixtures", "load_fixtures", "problems_between"]
 
 
 @dataclass(frozen=True)
@@ -99,16 +81,6 @@ class _Header(BaseModel):
     args: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Own(BaseModel):
-    """The keys of a row that are the fixture's own."""
-
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-    id: str = Field(min_length=1, max_length=200)
-    expect: Expect
-    approx: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = 1e-9
-    group: str | None = None
-
-
 def load_fixtures(path: str | Path) -> Fixtures:
     """Read a fixture file.
 
@@ -124,9 +96,9 @@ def load_fixtures(path: str | Path) -> Fixtures:
         header = _header(first, f"{path}:{line}")
     if not numbered:
         raise DataError(f"{path} is empty: there is no fixture in it")
-    rows = tuple(_fixture(row, line, f"{path}:{line}") for line, row in numbered)
-    for problem in _problems(rows):
-        raise DataError(f"{path}:{problem}")
+    rows = tuple(read_fixture(row, line, f"{path}:{line}") for line, row in numbered)
+    for line, problem in problems_between(rows):
+        raise DataError(f"{path}:{line}: {problem}")
     return Fixtures(path, header, rows)
 
 
@@ -134,7 +106,9 @@ def _header(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     try:
         header = _Header(**row)
     except ValidationError as error:
-        raise DataError(f"{where}: {explain_validation(error, 'first row')}") from None
+        unknown = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
+        hint = "".join(meant(key, _Header.model_fields) for key in unknown[:1])
+        raise DataError(f"{where}: {explain_validation(error, 'first row')}{hint}") from None
     if (header.rubric is None) == (header.preset is None):
         raise DataError(f"{where}: the first row must name either a rubric or a preset")
     if header.rubric is not None and header.args:
@@ -142,36 +116,21 @@ def _header(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     return header.model_dump(exclude_none=True)
 
 
-def _fixture(row: Mapping[str, Any], line: int, where: str) -> Fixture:
-    mine = {k: v for k, v in row.items() if k in _Own.model_fields}
-    theirs = {k: v for k, v in row.items() if k not in _Own.model_fields}
-    if "completion" not in row:
-        raise DataError(f"{where}: a fixture needs a completion; it has: {', '.join(row)}")
-    try:
-        own = _Own(**mine)
-        sample = Sample.from_row(theirs)
-    except ValidationError as error:
-        raise DataError(f"{where}: {explain_validation(error, 'fixture')}") from None
-    except UsageError as error:
-        raise DataError(f"{where}: {error}") from None
-    if not own.id.isprintable():
-        raise DataError(f"{where}: an id must be printable text on one line, got {own.id!r}")
-    return Fixture(own.id, sample, own.expect, own.approx, own.group, line)
-
-
-def _problems(rows: tuple[Fixture, ...]) -> Iterator[str]:
-    """What is wrong between rows: ids given twice, orders that point nowhere or at themselves."""
+def problems_between(rows: Sequence[Fixture]) -> Iterator[tuple[int, str]]:
+    """What is wrong between rows, with the line: ids given twice, orders that point nowhere."""
     first: dict[str, int] = {}
     for row in rows:
         if row.id in first:
-            yield f"{row.line}: the id {row.id!r} is given twice (first on line {first[row.id]})"
+            on = f" (first on line {first[row.id]})" if first[row.id] else ""
+            yield row.line, f"the id {row.id!r} is given twice{on}"
         first.setdefault(row.id, row.line)
     for row in rows:
         for other in (*row.expect.above, *row.expect.below):
             if other == row.id:
-                yield f"{row.line}: {row.id!r} is ordered against itself"
+                yield row.line, f"{row.id!r} is ordered against itself"
             if other not in first:
-                yield f"{row.line}: {row.id!r} is ordered against {other!r}, which is no row's id"
+                told = f"{row.id!r} is ordered against {other!r}, which is no row's id"
+                yield row.line, told + meant(other, first)
 
 
 def _read_yaml(path: Path) -> list[Numbered]:

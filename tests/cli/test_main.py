@@ -29,7 +29,10 @@ def test_starting_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stderr.strip() == "[]"
-    commands = ("check-data", "score", "test", "train", "export", "report", "doctor", "version")
+    commands = (
+        *("check-data", "score", "diff", "test", "record", "noise"),
+        *("train", "export", "report", "doctor", "version"),
+    )
     for command in commands:
         assert command in done.stdout
 

@@ -78,3 +78,17 @@ def test_mistakes_exit_with_2(
     done = cli("test", *arguments)
     assert done.code == 2
     assert told in done.err
+
+
+def test_a_terminal_gets_colours_and_a_file_does_not(
+    cli: Cli, fixtures: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = fixtures(RIGHT, WRONG)
+    assert "\x1b" not in cli("test", name, "--allow-code").out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    painted = cli("test", name, "--allow-code").out
+    assert "\x1b[32m  total    - 3.0\x1b[0m" in painted
+    assert "\x1b[31m           + -0.01\x1b[0m" in painted
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in cli("test", name, "--allow-code").out

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewardkit import Column, Rubric, Sample, Verdict, Verifier
-from rewardkit.testing import Expect, Report, check_fixtures
+from rewardkit.testing import Expect, Report, check_fixtures, check_rows, fixture
 from rewardkit.testing.expect import mismatches
 
 Write = Callable[..., Path]
@@ -193,7 +193,7 @@ class TestGroups:
 
 def test_hostile_completions_write_no_lines_of_their_own(write: Write) -> None:
     forged = "5\n1 passed\n\x1b[2J\u202e"
-    expect = {"total": 3, "reason": {"right": "x"}}
+    expect = {"total": 3, "reason": {"right": "x"}, "verdicts": {"right": "correct"}}
     report = check(write, {"id": "forged", "completion": forged, "answer": "4"}, expect)
     text = str(report)
     assert not any(c in text for c in "\x1b\u202e")
@@ -209,3 +209,16 @@ def test_a_range_holds_exactly_from_min_to_max(value: float, low: float, high: f
     score = Rubric(a=lambda completion: value).score(completion="x")
     expect = Expect.model_validate({"total": {"min": low, "max": high}})
     assert (not list(mismatches(expect, score, 0.0))) == (low <= value <= high)
+
+
+def test_a_reason_that_quotes_judged_text_as_it_stands_writes_no_lines_either() -> None:
+    class Quoting(Verifier):
+        def _verify(self, sample: Sample) -> Verdict:
+            return Verdict.incorrect(f"{sample.text} is wrong")
+
+    forged = fixture(
+        "forged", completion="5\n1 passed\n\x1b[2J\u202e", expect={"verdicts": {"a": "correct"}}
+    )
+    text = str(check_rows([forged], Rubric(a=Quoting())).failures[0])
+    assert not any(c in text for c in "\x1b\u202e")
+    assert "1 passed" not in [line.strip() for line in text.splitlines()]

@@ -66,7 +66,7 @@ def test_yaml_holds_the_same_rows_and_knows_their_lines(tmp_path: Path) -> None:
         ({"id": "a\nb"}, "printable"),
         ({"id": "\x1b[2J"}, "printable"),
         ({"completion": 4}, "completion must be text or a list"),
-        ({"columns": 1, "prompt": 3}, "prompt must be text"),
+        ({"prompt": 3}, "prompt must be text"),
     ],
 )
 def test_a_slip_in_a_row_is_named_by_its_line(
