@@ -46,6 +46,12 @@ class ExactText(Verifier):
     casefold: bool = False
     thinking: Thinking = THINK
 
+    @property
+    def traits(self) -> frozenset[str]:  # type: ignore[override]
+        """Whitespace counts without ``strip``."""
+        kept = frozenset({"answer", "thinking"})
+        return kept | {"whitespace"} if self.strip else kept
+
     def _verify(self, sample: Sample) -> Verdict:
         wanted = _texts(sample.answer)
         if self.gold == "final":
@@ -91,6 +97,8 @@ class Contains(Verifier):
         >>> greets.verify(Sample(completion="Dear Al,", columns={"name": "Al"})).status
         'correct'
     """
+
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace"})
 
     text: str | Column
     casefold: bool = False
@@ -139,6 +147,8 @@ class Keywords(Verifier):
         >>> both.verify(Sample(completion="Your refund is on its way.")).credit
         0.5
     """
+
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace"})
 
     all_of: tuple[str, ...] | Column = ()
     any_of: tuple[str, ...] | Column = ()

@@ -1,7 +1,7 @@
-"""The command line: ``rewardkit check-data|score|test|train|export|report|doctor|version``.
+"""The command line: ``rewardkit audit|check-data|lint|score|test|train|export|report|doctor|version``.
 
-Exit codes: 0 done; 1 done, and fixtures failed, golds cannot be judged or nothing can be isolated;
-2 a mistake of the user's, told in one message; 130 interrupted; 141 the reader of our output went
+Exit codes: 0 done; 1 done, and an attack got through, a rubric has a fault, fixtures failed, golds
+cannot be judged or nothing can be isolated; a mistake of the user's, told in one message; 130 interrupted; 141 the reader of our output went
 away.
 """
 
@@ -14,12 +14,25 @@ import traceback
 from collections.abc import Sequence
 
 from rewardkit._escape import safe_lines
-from rewardkit.cli import check_data, doctor, export, report, score, test, train, version
+from rewardkit.cli import (
+    audit,
+    check_data,
+    doctor,
+    export,
+    lint,
+    report,
+    score,
+    test,
+    train,
+    version,
+)
 from rewardkit.errors import RewardKitError
 
 __all__ = ["main"]
 
-COMMANDS = (check_data, score, test, train, export, report, doctor, version)
+COMMANDS = (
+    check_data, score, test, lint, audit, train, export, report, doctor, version,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
