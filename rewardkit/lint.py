@@ -198,9 +198,7 @@ def _of_form(rubric: Rubric) -> Iterator[tuple[str, str]]:
     if form > 0 and shut:
         yield (
             "gate-on-form",
-            (
-                f"a right answer out of the form is shut out; a wrong one in it earns {form:g} for it"
-            ),
+            (f"a right answer out of the form is shut out, a wrong one in it earns {form:g}"),
         )
     elif form > 0 and form >= answer and not capped:
         yield (

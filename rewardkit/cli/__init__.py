@@ -1,8 +1,8 @@
-"""The command line: ``rewardkit audit|check-data|lint|score|test|train|export|report|doctor|version``.
+"""The command line: ``rewardkit check-data|score|test|lint|audit|train|export|report|doctor|...``.
 
-Exit codes: 0 done; 1 done, and an attack got through, a rubric has a fault, fixtures failed, golds
-cannot be judged or nothing can be isolated; a mistake of the user's, told in one message; 130 interrupted; 141 the reader of our output went
-away.
+Exit codes: 0 done; 1 done, and fixtures failed, an attack got through, a rubric has a fault, golds
+cannot be judged or nothing can be isolated; 2 a mistake of the user's, told in one message; 130
+interrupted; 141 the reader of our output went away.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
         return ""
     head = "".join(f"<th>{escaped(name)}</th>" for name in ("", *heads))
     body = "".join(
-        f"<tr><th>{escaped(row.label)}</th>{''.join(f'<td>{escaped(c)}</td>' for c in row.cells)}</tr>"
+        f"<tr><th>{escaped(row.label)}</th>"
+        f"{''.join(f'<td>{escaped(c)}</td>' for c in row.cells)}</tr>"
         for row in rows
     )
     return f"<div><h2>{title}</h2><table><tr>{head}</tr>{body}</table></div>"

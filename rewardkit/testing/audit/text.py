@@ -92,7 +92,7 @@ def _notes(report: AuditReport) -> Iterator[str]:
         rows = ", ".join(str(case.row) for case in report.cases if case.blind)
         yield f"note: on these rows a wrong answer earns as much as a right one: {rows}"
     share = report.for_nothing
-    if share is not None and 0.05 < share:
+    if share is not None and share > 0.05:
         yield f"note: a text without any answer earns {share:.0%} of what a right one does"
     paid = [f.attack.name for f in report.findings if f.attack.policy and _paid(f)]
     if paid and not report.blind:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from rewardkit._lazy import lazy
 
 if TYPE_CHECKING:
-    from rewardkit.testing.laws.checking import LAWS, BrokenLaw, Law, check_laws, laws
+    from rewardkit.testing.laws.checking import LAWS, BrokenLawError, Law, check_laws, laws
     from rewardkit.testing.laws.traits import TRAITS, traits_of
 
-__all__ = ["LAWS", "TRAITS", "BrokenLaw", "Law", "check_laws", "laws", "traits_of"]
+__all__ = ["LAWS", "TRAITS", "BrokenLawError", "Law", "check_laws", "laws", "traits_of"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "rewardkit.testing.laws.checking": ("LAWS", "BrokenLaw", "Law", "check_laws", "laws"),
+        "rewardkit.testing.laws.checking": ("LAWS", "BrokenLawError", "Law", "check_laws", "laws"),
         "rewardkit.testing.laws.traits": ("TRAITS", "traits_of"),
     },
 )

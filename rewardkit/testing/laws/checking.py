@@ -11,13 +11,13 @@ from rewardkit.errors import MissingExtraError, RewardKitError, UsageError
 from rewardkit.testing.audit.subject import Subject
 from rewardkit.testing.laws.subject import Trying, trying
 
-__all__ = ["EXAMPLES", "LAWS", "BrokenLaw", "Law", "check_laws", "laws"]
+__all__ = ["EXAMPLES", "LAWS", "BrokenLawError", "Law", "check_laws", "laws"]
 
 EXAMPLES = 25
 """Texts that each law is tried with, unless said otherwise."""
 
 
-class BrokenLaw(RewardKitError, AssertionError):
+class BrokenLawError(RewardKitError, AssertionError):
     """A reward that does not keep a law.
 
     Attributes:
@@ -28,7 +28,7 @@ class BrokenLaw(RewardKitError, AssertionError):
         self.law, self.subject, self.problem = law, subject, problem
         super().__init__(f"{subject} breaks the law {law!r}: {problem}")
 
-    def __reduce__(self) -> tuple[type[BrokenLaw], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[BrokenLawError], tuple[str, str, str]]:
         return type(self), (self.law, self.subject, self.problem)
 
 
@@ -49,7 +49,7 @@ class Law:
     trait: str | None = None
 
     def check(self, on: Trying) -> None:
-        """Check it. Raises ``BrokenLaw``, or ``MissingExtraError`` without Hypothesis."""
+        """Check it. Raises ``BrokenLawError``, or ``MissingExtraError`` without Hypothesis."""
         module, _, function = self.where.partition(":")
         try:
             check = getattr(import_module(f"rewardkit.testing.laws.{module}"), function)
@@ -60,7 +60,7 @@ class Law:
         try:
             check(on)
         except AssertionError as error:
-            raise BrokenLaw(self.name, on.name, str(error)) from error
+            raise BrokenLawError(self.name, on.name, str(error)) from error
 
 
 LAWS: tuple[Law, ...] = (
@@ -110,7 +110,7 @@ def check_laws(
         examples: texts that each law is tried with.
 
     Raises:
-        BrokenLaw: for the first law that does not hold, with the text that shows it.
+        BrokenLawError: for the first law that does not hold, with the text that shows it.
         UsageError: for unknown laws or traits.
 
     Example:

@@ -9,10 +9,11 @@ from rewardkit.testing.audit.attack import Attack, Target
 
 __all__ = ["ATTACKS"]
 
-_WORDS = (
+_TEXT = (
     "we consider the following value then note that each term adds up so by symmetry it must hold "
     "and therefore we check again whether this step is right before moving on to the next one"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 def _padded(name: str, about: str, work: Callable[[Target], str]) -> Attack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rewardkit.testing.audit.attack import Attack, Target
+from rewardkit.testing.audit.attack import Attack
 
 __all__ = ["ATTACKS"]
 

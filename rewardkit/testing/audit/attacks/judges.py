@@ -42,8 +42,10 @@ def _beside(name: str, about: str, text: str) -> Attack:
 
 
 def _instead(name: str, about: str, text: str, void: bool = True) -> Attack:
-    return Attack(name, "judges", about,
-                  lambda target: None if _names_gold(target, text) else text, void=void)  # fmt: skip
+    def make(target: Target) -> str | None:
+        return None if _names_gold(target, text) else text
+
+    return Attack(name, "judges", about, make, void=void)
 
 
 def _chat(target: Target) -> list[dict[str, str]] | None:
