@@ -15,12 +15,13 @@ from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import PartScore, Score
 
-__all__ = ["LIMIT_S", "PATIENCE", "Earned", "Trouble", "earn"]
+__all__ = ["LIMIT_S", "PATIENCE_S", "Earned", "Trouble", "earn"]
 
 LIMIT_S = 5.0
 """Seconds of processor time per completion for functions without a limit of their own."""
-PATIENCE = 12.0
-"""How many times that long one score may take by the clock before it counts as a hang."""
+PATIENCE_S = 300.0
+"""Seconds by the clock after which anything else has hung: verifiers of code have limits of their
+own, for every test."""
 
 Trouble = Literal["", "failed", "hung", "crashed", "abstained"]
 
@@ -53,12 +54,12 @@ def earn(
     Args:
         rubric: what scores.
         samples: what is scored.
-        limit_s: the limit of functions that have none; also the scale of patience for the rest.
+        limit_s: the limit of functions that have none.
         beside: others of the same prompt, scored along where a part sees whole groups.
     """
     group = any(part.needs_group for part in rubric.parts.values())
     calls = [partial(_one, rubric, s, limit_s, tuple(beside) if group else None) for s in samples]
-    return [_earned(result, limit_s) for result in run_soft(calls, PATIENCE * limit_s)]
+    return [_earned(result) for result in run_soft(calls, PATIENCE_S)]
 
 
 def _one(
@@ -72,12 +73,12 @@ def _one(
     return Earned(score.total, trouble, why, perf_counter() - start, score)
 
 
-def _earned(result: Earned | Failed | Overrun, limit_s: float) -> Earned:
+def _earned(result: Earned | Failed | Overrun) -> Earned:
     if isinstance(result, Earned):
         return result
     if isinstance(result, Overrun):
-        why = f"no score after {PATIENCE * limit_s:g} s; {result.how}"
-        return Earned(None, "hung", why, PATIENCE * limit_s)
+        why = f"no score after {PATIENCE_S:g} s; {result.how}"
+        return Earned(None, "hung", why, PATIENCE_S)
     if must_be_raised(result.error) and not isinstance(result.error, RewardError):
         raise result.error
     return Earned(None, "failed", told(result.error))

@@ -133,10 +133,10 @@ def think_format(completions: list[str], **kwargs: object) -> list[float]:
 
 
 def backtracks(completion: str, answer: str) -> float:
-    """A pattern that goes back for ever."""
-    form = re.compile(r"^(\s*\S*\s*)*\\boxed\{([^{}]*)\}\W*$")
-    found = form.match(completion[:400])
-    return float(found is not None and found[2] == answer)
+    """Filler is looked for with a pattern that goes back for ever."""
+    if re.match(r"^(?:(?:a ?)+)+\?$", completion[:400]):
+        return 0.0
+    return float(_answer(completion) == answer)
 
 
 def judge_obeys(completion: str, answer: str) -> float:
