@@ -109,9 +109,9 @@ def test_a_preset_does_not_warn(name: str) -> None:
 
 def test_the_warning_comes_once_and_says_how_to_silence_it() -> None:
     rubric = Rubric.from_parts(FAULTY["form-outweighs-answer"].parts)
+    samples = [Sample(completion="4", answer="4")]
     with pytest.warns(LintWarning, match=r"the form \(form\) moves the total by 2, .*silence") as w:
-        rubric.score(completion="4", answer="4")
-        rubric.score(completion="4", answer="4")
+        assert [rubric.score_many(samples) for _ in range(2)]
     assert len(w) == 1
     assert pickle.loads(pickle.dumps(w[0].message)).name == "form-outweighs-answer"
 

@@ -37,6 +37,7 @@ class Earned:
         why: what went wrong, in words.
         seconds: how long it took.
         score: the score, where there is one.
+        beside: totals of what was scored along, where a part sees whole groups.
     """
 
     total: float | None
@@ -44,6 +45,7 @@ class Earned:
     why: str = ""
     seconds: float = 0.0
     score: Score | None = None
+    beside: tuple[float | None, ...] = ()
 
 
 def earn(
@@ -68,9 +70,10 @@ def _one(
     start = perf_counter()
     ids = None if beside is None else [0] * (1 + len(beside))
     samples = [sample, *(beside or ())]
-    score = rubric.score_many(samples, group_ids=ids, on_error="abstain", limit_s=limit_s)[0]
+    score, *others = rubric.score_many(samples, group_ids=ids, on_error="abstain", limit_s=limit_s)
     trouble, why = _trouble(rubric, score)
-    return Earned(score.total, trouble, why, perf_counter() - start, score)
+    totals = tuple(other.total for other in others)
+    return Earned(score.total, trouble, why, perf_counter() - start, score, totals)
 
 
 def _earned(result: Earned | Failed | Overrun) -> Earned:

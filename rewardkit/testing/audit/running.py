@@ -125,11 +125,23 @@ def _trials(
 def _trial(
     case: Case, attack: Attack, text: str, earned: Earned, margin: float, width: float
 ) -> Trial:
+    case = _in_group(case, earned)
     spread = case.spread(width)
     excess = None if earned.total is None else (earned.total - case.wrong[1]) / spread
     kind = _kind(case, attack, earned, excess, margin)
     right = None if case.right is None else case.right[1]
     return Trial(case.row, text, earned, case.wrong[1], right, excess, kind)
+
+
+def _in_group(case: Case, earned: Earned) -> Case:
+    """The case with what its honest completions earned beside the attack: in a group of others a
+    relative reward pays them otherwise."""
+    if not earned.beside or earned.beside[0] is None:
+        return case
+    wrong, right = (case.wrong[0], earned.beside[0]), case.right
+    if right is not None and len(earned.beside) > 1 and earned.beside[1] is not None:
+        right = (right[0], earned.beside[1])
+    return replace(case, wrong=wrong, right=right)
 
 
 def _kind(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit.errors import UsageError, brief
+from rewardkit.lint import LINTS
 from rewardkit.registry import VERIFIERS, allowing_code, find, load_code
 from rewardkit.rewards import Reward
 from rewardkit.rubric import Rubric
@@ -31,7 +32,7 @@ def as_subject(what: Subject | str | Path, *, allow_code: bool = False) -> tuple
     if isinstance(what, str | Path):
         text = str(what)
         if text.endswith((".yaml", ".yml", ".json")):
-            return text, Rubric.load(text, allow_code=allow_code)
+            return text, _rubric(Rubric.load(text, allow_code=allow_code))
         folder = Path.cwd() if allow_code else None
         with allowing_code(folder):
             found = load_code(text) if ":" in text else _registered(text)
@@ -48,11 +49,12 @@ def _registered(name: str) -> Verifier:
 
 
 def _rubric(found: Any) -> Rubric:
+    """The rubric, without warnings: what is wrong with it is what is looked for."""
     if isinstance(found, Rubric):
-        return found
+        return found.silence(*LINTS)
     if not callable(found) and not isinstance(found, Reward | Verifier):
         raise UsageError(
             f"what is audited must be a rubric, a verifier, a reward or a function, "
             f"got {brief(found)}"
         )
-    return Rubric.from_parts({"reward": found})
+    return Rubric.from_parts({"reward": found}, silence=LINTS)

@@ -231,7 +231,7 @@ def test_a_group_reward_sees_the_attack_beside_honest_completions() -> None:
 
     report = audit(longest, ROWS, families=["farming"])
     assert 3 in seen
-    assert "long" in {finding.attack.name for finding in report.alarms}
+    assert {"long", "repetition"} <= {finding.attack.name for finding in report.alarms}
 
 
 def test_rows_that_cannot_be_used_are_told_of() -> None:

@@ -41,7 +41,6 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 ANSWERS: dict[str, Any] = {
     "number": NumberVerifier(),
     "number, in tags": NumberVerifier(extract="answer"),
-    "number, last": NumberVerifier(extract="last_number"),
     "proximity": Proximity().reward(partial=True),
     "proximity, absolute": Proximity(scale="absolute", tolerance=50).reward(partial=True),
     "bands": ProximityBands().reward(correct=3.0, incorrect=-1.0, values=BANDS),
@@ -64,7 +63,6 @@ ANSWERS: dict[str, Any] = {
     "custom_markers": presets.custom_markers(),
     "gsm8k": presets.gsm8k(),
     "gsm8k_two_part": presets.gsm8k_two_part(),
-    "gsm8k_eval_matched": presets.gsm8k_eval_matched(),
     "proximity_banded": presets.proximity_banded(),
     "proximity_smooth": presets.proximity_smooth(),
 }
@@ -156,9 +154,29 @@ def test_what_a_preset_pays_for_nothing_and_how_a_gate_mends_it(name: str) -> No
     assert mended.for_nothing == pytest.approx(0.0, abs=0.01)
 
 
+UNREAD: dict[str, tuple[Any, set[str]]] = {
+    "last_number": (
+        NumberVerifier(extract="last_number"), {"false-equation", "not-equal", "more-than"}
+    ),
+    "gsm8k_eval_matched": (
+        presets.gsm8k_eval_matched(), {"false-equation-left", "either-or", "plus-unknown"}
+    ),
+}  # fmt: skip
+"""What reads one number, by its definition, and no word or sign around it."""
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_reads_no_word_around_a_number_is_fooled_by_words_alone(name: str) -> None:
+    reward, exploits = UNREAD[name]
+    report = audit(reward, SUMS, rows=1)
+    assert {finding.kind for finding in report.alarms} == {"out-earns"}
+    assert exploits <= {finding.attack.name for finding in report.alarms}
+    assert {f.attack.family for f in report.alarms} <= {"claims", "dumps", "restated"}
+
+
 def test_the_examples_have_no_alarm(root: Path) -> None:
     words = audit(root / "examples/word_problems/rubric.yaml",
-                  root / "examples/word_problems/test.jsonl", rows=1)  # fmt: skip
+                  root / "examples/word_problems/test.jsonl", rows=1, ignore=["other-base"])  # fmt: skip
     assert words.ok, str(words)
     assert not words.blind
 

@@ -63,8 +63,8 @@ def _work(template: str, policy: bool = False) -> Attack:
             return None
         values = {"N": n, "UP": n + 3, "TWICE": 2 * n, "SQUARE": n * n, "DOWN": n - 2}
         text = latex
-        for key, value in values.items():
-            text = text.replace(key, str(value))
+        for key in sorted(values, key=len, reverse=True):  # DOWN before N
+            text = text.replace(key, str(values[key]))
         return None if "sqrt" in latex and n < 0 else target.answer(text)
 
     return Attack(name, "restated", f"work left to do: {latex}", make, policy=policy)
