@@ -48,9 +48,8 @@ class ExactText(Verifier):
 
     @property
     def traits(self) -> frozenset[str]:  # type: ignore[override]
-        """Whitespace counts without ``strip``."""
-        kept = frozenset({"answer", "thinking"})
-        return kept | {"whitespace"} if self.strip else kept
+        """Without ``strip`` whitespace counts, that after the thinking too."""
+        return frozenset({"answer", "whitespace", "thinking"} if self.strip else {"answer"})
 
     def _verify(self, sample: Sample) -> Verdict:
         wanted = _texts(sample.answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardkit.testing.laws.strategies import numbers, thoughts, whitespace
@@ -63,21 +63,12 @@ def retraction(trying: Trying) -> None:
 
 def whitespace_around(trying: Trying) -> None:
     """Whitespace around the text changes nothing."""
-    variants = settings(max_examples=3, deadline=None, database=None, derandomize=True,
-                        suppress_health_check=list(HealthCheck))  # fmt: skip
 
-    def check(row: int, text: str) -> None:
-        expected = trying.total(text, row)
+    def check(row: int, text: str, before: str, after: str) -> None:
+        got, expected = trying.total(before + text + after, row), trying.total(text, row)
+        assert got == expected, f"{before + text + after!r} earns {got}, {text!r} {expected}"
 
-        @variants
-        @given(whitespace(), whitespace())
-        def run(before: str, after: str) -> None:
-            got = trying.total(before + text + after, row)
-            assert got == expected, f"{before + text + after!r} earns {got}, {text!r} {expected}"
-
-        run()
-
-    for_texts(trying, check)
+    for_texts(trying, check, whitespace(), whitespace())
 
 
 def thinking(trying: Trying) -> None:

@@ -9,6 +9,7 @@ import pickle
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,16 +30,16 @@ __all__ = [
 _EPSILON = 1e-9
 
 
-def for_texts(trying: Trying, check: Callable[[int, str], None]) -> None:
-    """Check something of many texts of many rows."""
+def for_texts(trying: Trying, check: Callable[..., None], *more: SearchStrategy[Any]) -> None:
+    """Check something of many texts of many rows: ``check(row, text, *of what more is drawn)``."""
 
     @settings(
         max_examples=trying.examples, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(_row_and_text(trying))
-    def run(drawn: tuple[int, str]) -> None:
-        check(*drawn)
+    @given(_row_and_text(trying), st.tuples(*more))
+    def run(drawn: tuple[int, str], further: tuple[Any, ...]) -> None:
+        check(*drawn, *further)
 
     run()
 
