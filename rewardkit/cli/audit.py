@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: for a subject or option that makes no sense.
         DataError: for rows that cannot be used.
     """
-    from rewardkit.testing.audit.running import LIMIT_S, MARGIN, ROWS, audit
+    from rewardkit.testing.audit.earning import LIMIT_S
+    from rewardkit.testing.audit.running import MARGIN, ROWS, audit
     from rewardkit.testing.audit.text import print_report
 
     if arguments.list:

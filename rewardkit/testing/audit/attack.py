@@ -123,9 +123,10 @@ def checked(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
 
 def _loaded(name: str, given: object) -> list[Attack]:
     listed = list(given) if isinstance(given, list | tuple) else [given]
-    if not all(isinstance(attack, Attack) for attack in listed):
+    attacks = [attack for attack in listed if isinstance(attack, Attack)]
+    if len(attacks) < len(listed):
         raise UsageError(
             f"the entry point {name!r} of {GROUP} must lead to an Attack or a list of them, "
             f"got {brief(given)}"
         )
-    return listed
+    return attacks

@@ -32,7 +32,7 @@ def numbers(most: int = 10**6) -> SearchStrategy[int]:
 
 def answers() -> SearchStrategy[str]:
     """What may stand where an answer goes: numbers, words, formulas, nothing."""
-    words = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=12)
+    words = st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
     return st.one_of(numbers().map(str), st.sampled_from(_PIECES), words)
 
 
@@ -45,7 +45,7 @@ def hostile_texts() -> SearchStrategy[str]:
 
 def thoughts() -> SearchStrategy[str]:
     """The inside of a thinking block: no markers, so that it ends where it is said to."""
-    letters = st.characters(exclude_categories=("Cs",), exclude_characters="<>\\#`*{}$")
+    letters = st.characters(codec="utf-8", exclude_characters="<>\\#`*{}$")
     return st.text(alphabet=letters, max_size=30)
 
 

@@ -11,6 +11,7 @@ import pytest
 from rewardkit import AllOf, AnyOf, Column, Not, Rubric, presets
 from rewardkit.sandbox import Limits
 from rewardkit.testing.audit import AuditReport, audit
+from rewardkit.testing.audit.attack import FAMILIES
 from rewardkit.verifiers import (
     Choice,
     CodeVerifier,
@@ -40,16 +41,19 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 ANSWERS: dict[str, Any] = {
     "number": NumberVerifier(),
-    "number, in tags": NumberVerifier(extract="answer"),
     "proximity": Proximity().reward(partial=True),
-    "proximity, absolute": Proximity(scale="absolute", tolerance=50).reward(partial=True),
     "bands": ProximityBands().reward(correct=3.0, incorrect=-1.0, values=BANDS),
     "exact text": ExactText(gold="final"),
-    "exact text, in a box": ExactText(extract="boxed", gold="final"),
-    "all of": AllOf((NumberVerifier(extract="answer"), TagFormat(FORM))),
-    "any of": AnyOf((NumberVerifier(extract="answer"), NumberVerifier(extract="boxed"))),
     "math": MathVerifier(),
+}
+
+COMPOSED: dict[str, Any] = {
     "math, one box": MathVerifier(boxes="only"),
+    "any of": AnyOf((NumberVerifier(extract="answer"), NumberVerifier(extract="boxed"))),
+    "all of": AllOf((NumberVerifier(extract="answer"), TagFormat(FORM))),
+    "proximity, absolute": Proximity(scale="absolute", tolerance=50).reward(partial=True),
+    "exact text, in a box": ExactText(extract="boxed", gold="final"),
+    "number, in tags": NumberVerifier(extract="answer"),
     "gated": Rubric(
         form=TagFormat(FORM).reward(correct=0.5),
         answer=NumberVerifier(extract="answer").reward(correct=3.0, incorrect=-1.0),
@@ -66,14 +70,18 @@ ANSWERS: dict[str, Any] = {
     "proximity_banded": presets.proximity_banded(),
     "proximity_smooth": presets.proximity_smooth(),
 }
+"""Made of the verifiers above, so that texts that are hostile to those need not be tried again."""
 
 IGNORE = {"math": ["other-base"], "math, one box": ["other-base"]}
 """42 in base 16 is taken for 42: see docs/audit.md."""
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", [*ANSWERS, *COMPOSED])
 def test_no_attack_out_earns_an_honest_wrong_answer(name: str) -> None:
-    report = audit(ANSWERS[name], SUMS, rows=1, ignore=IGNORE.get(name, ()))
+    what = {**ANSWERS, **COMPOSED}[name]
+    quick = [family for family in FAMILIES if family != "hostile"]
+    families = quick if name in COMPOSED else FAMILIES
+    report = audit(what, SUMS, rows=1, families=families, ignore=IGNORE.get(name, ()))
     assert report.ok, str(report)
     assert not report.blind
     assert report.right is not None
@@ -168,7 +176,7 @@ UNREAD: dict[str, tuple[Any, set[str]]] = {
 @pytest.mark.parametrize("name", UNREAD)
 def test_what_reads_no_word_around_a_number_is_fooled_by_words_alone(name: str) -> None:
     reward, exploits = UNREAD[name]
-    report = audit(reward, SUMS, rows=1)
+    report = audit(reward, SUMS, rows=1, families=["void", "forms", "dumps", "restated", "claims"])
     assert {finding.kind for finding in report.alarms} == {"out-earns"}
     assert exploits <= {finding.attack.name for finding in report.alarms}
     assert {f.attack.family for f in report.alarms} <= {"claims", "dumps", "restated"}
