@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -11,7 +11,7 @@ from rewardkit.errors import UsageError, brief
 from rewardkit.sample import Sample, Text
 from rewardkit.testing.audit.forms import Form
 
-__all__ = ["FAMILIES", "GROUP", "Attack", "Target", "all_attacks"]
+__all__ = ["FAMILIES", "GROUP", "Attack", "Target", "all_attacks", "checked", "said"]
 
 GROUP = "rewardkit.attacks"
 """Entry points of this group name an :class:`Attack`, or several in a list or tuple."""
@@ -28,7 +28,7 @@ class Target:
     """What an attack is given: one row, and what honest completions of it look like.
 
     Attributes:
-        sample: the row, with an empty completion.
+        sample: the row, with an empty completion: text, or a chat where chats are judged.
         gold: the right answer as text; empty if the row has none. For code, a right program.
         wrong: a wrong answer of the same kind.
         form: the form that the reward reads: ``form.fill("4")`` is a completion that answers 4.
@@ -61,6 +61,13 @@ class Target:
     def answer(self, text: str) -> str:
         """An honest-looking completion with this as the answer."""
         return self.form.fill(text)
+
+
+def said(sample: Sample, completion: Text) -> Sample:
+    """The row with this completion: as a message where the row is a chat, else as it is."""
+    if isinstance(completion, str) and not isinstance(sample.completion, str):
+        completion = [{"role": "assistant", "content": completion}]
+    return replace(sample, completion=completion)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ their own completions in the columns ``right`` and ``wrong``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
-from rewardkit.testing.audit.attack import Target
+from rewardkit.testing.audit.attack import Target, said
 from rewardkit.testing.audit.earning import Earned, earn
 from rewardkit.testing.audit.forms import Form, forms_for
 from rewardkit.testing.audit.honest import (
@@ -108,8 +108,26 @@ def set_up(
     Raises:
         DataError: for a row that is no sample or lacks a column, or if none can be used.
     """
-    code = any(is_code_row(rubric, _sample(rubric, row, n)) for n, row in rows)
-    read = [_read(rubric, row, n, code) for n, row in rows]
+    chat = any(not isinstance(row.get("prompt") or "", str) for _, row in rows)
+    try:
+        return _set_up(rubric, rows, limit_s, templates, chat)
+    except DataError:
+        if chat:
+            raise
+        try:  # a function that takes chats alone, as many of TRL's do
+            return _set_up(rubric, rows, limit_s, templates, True)
+        except DataError:
+            pass
+        raise
+
+
+def _set_up(
+    rubric: Rubric, rows: Sequence[tuple[int, Mapping[str, Any]]], limit_s: float,
+    templates: Sequence[str], chat: bool,
+) -> Bench:  # fmt: skip
+    """:func:`set_up` with completions as text, or as chats."""
+    code = any(is_code_row(rubric, _sample(rubric, row, n, chat)) for n, row in rows)
+    read = [_read(rubric, row, n, code, chat) for n, row in rows]
     forms = tuple(Form("given", t) for t in templates) or forms_for(rubric, code=code)
     form = _learned(rubric, read, forms, limit_s)
     cases: list[Case] = []
@@ -126,16 +144,16 @@ def set_up(
     return Bench(form, tuple(cases), left_out)
 
 
-def _sample(rubric: Rubric, row: Mapping[str, Any], number: int) -> Sample:
+def _sample(rubric: Rubric, row: Mapping[str, Any], number: int, chat: bool) -> Sample:
     try:
         rubric.check_columns({**row, "answer": row.get("answer")})
-        return Sample.from_row(row, completion="")
+        return Sample.from_row(row, completion=[] if chat else "")
     except UsageError as error:
         raise DataError(f"row {number}: {error}") from None
 
 
-def _read(rubric: Rubric, row: Mapping[str, Any], number: int, code: bool) -> _Row:
-    sample = _sample(rubric, row, number)
+def _read(rubric: Rubric, row: Mapping[str, Any], number: int, code: bool, chat: bool) -> _Row:
+    sample = _sample(rubric, row, number, chat)
     found = code_golds(sample) if code else golds(sample)
     own = [row.get(name) if isinstance(row.get(name), str) else None for name in ("right", "wrong")]
     return _Row(number, sample, found, *own)
@@ -157,7 +175,7 @@ def _learned(rubric: Rubric, rows: Sequence[_Row], forms: Sequence[Form], limit_
 
 def _best_gold(rubric: Rubric, row: _Row, form: Form, limit_s: float) -> tuple[str, Earned]:
     """The text of the gold that earns most in a form."""
-    samples = [replace(row.sample, completion=form.fill(gold)) for gold in row.golds]
+    samples = [said(row.sample, form.fill(gold)) for gold in row.golds]
     earned = earn(rubric, samples, limit_s, samples)
     pairs = list(zip(row.golds, earned, strict=True))
     return max(pairs, key=lambda pair: float("-inf") if pair[1].total is None else pair[1].total)
@@ -196,7 +214,7 @@ def _case(
 
 
 def _earn_one(rubric: Rubric, row: _Row, text: str, limit_s: float) -> Earned:
-    sample = replace(row.sample, completion=text)
+    sample = said(row.sample, text)
     return earn(rubric, [sample], limit_s, [sample])[0]
 
 

@@ -18,6 +18,8 @@ __all__ = ["code_golds", "entry_of", "golds", "is_code_row", "wrong_answers", "w
 _REFERENCES = (
     "solution", "canonical_solution", "reference", "reference_solution", "code", "reference_code",
 )  # fmt: skip
+_GOLDS = ("solution", "ground_truth", "gold", "final_answer", "target", "label", "reference")
+"""Where the gold is if the row has no ``answer``, as for TRL's ``accuracy_reward``."""
 _ENTRIES = ("entry_point", "entry", "fn_name", "function_name", "method_name")
 _TESTS = ("tests", "test", "test_list", "test_cases", "input_output", "inputs")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
@@ -25,13 +27,15 @@ _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
 
 def golds(sample: Sample) -> tuple[str, ...]:
     """Texts that may be the right answer, the likeliest first; none if the row has no gold."""
-    answer = sample.answer
+    named = (sample.columns[name] for name in _GOLDS if sample.columns.get(name) is not None)
+    answer = next(named, None) if sample.answer is None else sample.answer
     if isinstance(answer, list | tuple) and answer:
         answer = answer[0]
     if answer is None or isinstance(answer, Mapping | list | tuple):
         return ()
     text = str(answer)
-    return tuple(dict.fromkeys(t for t in (gold_text(text), text.strip()) if t))
+    found = (gold_text(text).strip("$"), gold_text(text), text.strip())
+    return tuple(dict.fromkeys(t for t in found if t))
 
 
 def wrong_answers(gold: str, others: Iterable[str], prompt: str = "") -> tuple[str, ...]:
@@ -86,7 +90,7 @@ def code_golds(sample: Sample) -> tuple[str, ...]:
             found += [text, sample.prompt_text + text]
     if isinstance(sample.answer, str) and "def " in sample.answer:
         found.append(sample.answer)
-    return tuple(text for text in dict.fromkeys(found) if _parses(text))
+    return tuple(text for text in dict.fromkeys(found) if _looks_like_code(text))
 
 
 def entry_of(sample: Sample, rubric: Rubric, code: str) -> str | None:
@@ -111,8 +115,9 @@ def wrong_programs(entry: str | None) -> tuple[str, ...]:
     return tuple(f"{head}return {value}" for value in returned)
 
 
-def _parses(text: str) -> bool:
-    return bool(_body(text))
+def _looks_like_code(text: str) -> bool:
+    """True for a program; a number parses as one too."""
+    return any(word in text for word in ("def ", "print(", "import ", "\n")) and bool(_body(text))
 
 
 def _body(text: str) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
-from rewardkit.testing.audit.attack import Attack, all_attacks, checked
+from rewardkit.testing.audit.attack import Attack, all_attacks, checked, said
 from rewardkit.testing.audit.bench import Bench, Case, set_up
 from rewardkit.testing.audit.earning import LIMIT_S, Earned, earn
 from rewardkit.testing.audit.report import AuditReport, Finding, Kind, Trial
@@ -112,9 +112,9 @@ def _trials(
     width: float,
 ) -> list[tuple[Attack, Trial]]:  # fmt: skip
     made = [(attack, text) for attack in attacks if (text := attack.make(case.target)) is not None]
-    samples = [replace(case.target.sample, completion=text) for _, text in made]
+    samples = [said(case.target.sample, text) for _, text in made]
     honest = [case.wrong[0], *([case.right[0]] if case.right else [])]
-    beside = [replace(case.target.sample, completion=text) for text in honest]
+    beside = [said(case.target.sample, text) for text in honest]
     earned = earn(rubric, samples, limit_s, beside)
     return [
         (attack, _trial(case, attack, sample.text, e, margin, width))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rewardkit.errors import UsageError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample, Text
 from rewardkit.score import Score
+from rewardkit.testing.audit.attack import said
 from rewardkit.testing.audit.bench import Case, set_up
 from rewardkit.testing.audit.earning import LIMIT_S
 from rewardkit.testing.audit.subject import Subject, as_subject
@@ -38,7 +39,7 @@ class Trying:
 
     def sample(self, completion: Text, row: int = 0) -> Sample:
         """A row with this completion."""
-        return replace(self.cases[row % len(self.cases)].target.sample, completion=completion)
+        return said(self.cases[row % len(self.cases)].target.sample, completion)
 
     def total(self, completion: Text, row: int = 0) -> float | None:
         """What this completion earns."""

@@ -84,6 +84,30 @@ def test_a_trl_function_is_audited_by_the_command(
     assert "no alarm" in capsys.readouterr().out
 
 
+def test_the_gold_may_be_in_the_column_that_trl_calls_solution() -> None:
+    def box(completions: list[str], solution: list[str], log_extra: Any = None) -> list[float]:
+        if log_extra is not None:
+            log_extra("seen", completions)
+        wanted = [f"\\boxed{{{gold.strip('$')}}}" for gold in solution]
+        return [float(want in text) for want, text in zip(wanted, completions, strict=True)]
+
+    rows = [{"prompt": "What is 19 + 23?", "solution": "$42$"}]
+    report = audit(box, rows, families=["dumps"])
+    assert (report.right, report.wrong, report.form.name) == (1.0, 0.0, "boxed")
+    assert "dump-boxes" in {finding.attack.name for finding in report.alarms}
+
+
+def test_a_function_that_takes_chats_alone_is_given_chats() -> None:
+    def chats(completions: list[list[dict[str, str]]], answer: list[str]) -> list[float]:
+        texts = [chat[-1]["content"] for chat in completions]
+        return [float(gold in text) for gold, text in zip(answer, texts, strict=True)]
+
+    for prompt in ("What is 19 + 23?", [{"role": "user", "content": "What is 19 + 23?"}]):
+        report = audit(chats, [{"prompt": prompt, "answer": "42"}], families=["dumps"])
+        assert report.right == 1.0
+        assert report.findings[0].kind == "out-earns"
+
+
 def test_code_needs_to_be_allowed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "trl_rewards.py:accuracy", "--data", "rows.jsonl"]) == 2
     assert "--allow-code" in capsys.readouterr().err
@@ -275,6 +299,7 @@ def test_answers_and_their_opposites() -> None:
     assert golds(Sample(completion="", answer="2 + 2\n#### 4")) == ("4", "2 + 2\n#### 4")
     assert golds(Sample(completion="", answer=["4", "four"])) == ("4",)
     assert golds(Sample(completion="")) == ()
+    assert golds(Sample(completion="", answer="$4$")) == ("4", "$4$")
     assert wrong_answers("4", ["9"], "What is 3 + 1?") == ("21", "5", "9", "1", "3")
     assert wrong_answers("B", []) == ("A",)
     assert wrong_answers("yes", []) == ("no",)

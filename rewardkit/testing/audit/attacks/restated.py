@@ -56,6 +56,7 @@ def _numbers(target: Target) -> str | None:
 def _work(template: str, policy: bool = False) -> Attack:
     """Work left to do whose value is the gold; for whole numbers."""
     name, latex = template.split(" ", 1)
+    words = f"a {name.partition('-')[2]} that is not worked out"
 
     def make(target: Target) -> str | None:
         n = target.integer
@@ -67,7 +68,7 @@ def _work(template: str, policy: bool = False) -> Attack:
             text = text.replace(key, str(values[key]))
         return None if "sqrt" in latex and n < 0 else target.answer(text)
 
-    return Attack(name, "restated", f"work left to do: {latex}", make, policy=policy)
+    return Attack(name, "restated", f"the right value as {words}", make, policy=policy)
 
 
 ATTACKS = (
