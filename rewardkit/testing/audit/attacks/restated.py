@@ -56,7 +56,7 @@ def _numbers(target: Target) -> str | None:
 def _work(template: str, policy: bool = False) -> Attack:
     """Work left to do whose value is the gold; for whole numbers."""
     name, latex = template.split(" ", 1)
-    words = f"a {name.partition('-')[2]} that is not worked out"
+    words = f"an unevaluated {name.removeprefix('work-')}"
 
     def make(target: Target) -> str | None:
         n = target.integer
