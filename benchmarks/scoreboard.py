@@ -1,6 +1,6 @@
 """The attacks of ``rewardkit audit`` and the equivalence sets against our verifiers and peers'.
 
-    python benchmarks/scoreboard.py --install     # once: the peers, into build/peers
+    python benchmarks/scoreboard.py --install     # once: the peers, into .venv/peers
     python benchmarks/scoreboard.py               # about ten minutes
 
 Every grader is called as its project calls it, with the same completions: attacks on a few rows in

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(os.environ.get("SCOREBOARD_PEERS", "build/peers"))
+FOLDER = Path(os.environ.get("SCOREBOARD_PEERS", str(Path(sys.prefix) / "peers")))
 
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "math_verify": (
