@@ -20,12 +20,22 @@ _SINGLE: Mapping[str, Callable[[Sample], Any]] = {
     "answer": lambda s: s.answer,
     "sample": lambda s: s,
 }
+
+
+def _log_extra(column: str, values: list[Any]) -> None:
+    """Stands in for TRL's: by name, so that a call with a hard limit can be sent to its worker."""
+
+
+def _log_metric(name: str, value: float) -> None:
+    """As above."""
+
+
 # What TRL's trainer passes besides the columns. Scoring happens outside of any trainer too, so a
 # function that asks for them by name gets neutral stand-ins.
 _TRL_EXTRAS: Mapping[str, Any] = {
     "trainer_state": None,
-    "log_extra": lambda column, values: None,
-    "log_metric": lambda name, value: None,
+    "log_extra": _log_extra,
+    "log_metric": _log_metric,
 }
 
 

@@ -41,18 +41,22 @@ class Rubric:
         pairs = [(_own_name(part), part) for part in parts]
         self._parts = _collected([*pairs, *named.items()])
         self._gates: tuple[Gate, ...] = ()
+        self._silenced: frozenset[str] = frozenset()
 
     @classmethod
     def from_parts(
-        cls, parts: Iterable[tuple[str, Part]] | Mapping[str, Part], gates: Iterable[Gate] = ()
+        cls,
+        parts: Iterable[tuple[str, Part]] | Mapping[str, Part],
+        gates: Iterable[Gate] = (),
+        silence: Iterable[str] = (),
     ) -> Rubric:
         """A rubric from pairs of name and part (names need not be Python identifiers)."""
         rubric = cls.__new__(cls)
         rubric._parts = _collected(parts.items() if isinstance(parts, Mapping) else parts)
-        rubric._gates = ()
+        rubric._gates, rubric._silenced = (), frozenset()
         for gate in gates:
             rubric = rubric._with_gate(gate)
-        return rubric
+        return rubric.silence(*silence) if silence else rubric
 
     @property
     def parts(self) -> Mapping[str, Reward]:
@@ -84,17 +88,43 @@ class Rubric:
 
     def with_parts(self, **parts: Part) -> Rubric:
         """The same rubric with further parts, or others in the place of those it has."""
-        return Rubric.from_parts({**self._parts, **parts}, self._gates)
+        return Rubric.from_parts({**self._parts, **parts}, self._gates, self._silenced)
 
     def weighted(self, **weights: float) -> Rubric:
         """The same rubric with other weights for the parts named."""
         self._known(*weights)
         changed = {n: self._parts[n].with_weight(w) for n, w in weights.items()}
-        return Rubric.from_parts({**self._parts, **changed}, self._gates)
+        return Rubric.from_parts({**self._parts, **changed}, self._gates, self._silenced)
 
     def metrics(self, *names: str) -> Rubric:
         """The same rubric with these parts logged and not learned from (weight 0)."""
         return self.weighted(**dict.fromkeys(names, 0.0))
+
+    def silence(self, *names: str) -> Rubric:
+        """The same rubric without these warnings, see :data:`rewardkit.lint.LINTS`.
+
+        Raises:
+            RubricError: for a name that is no warning's.
+        """
+        from rewardkit.lint import LINTS
+
+        for name in names:
+            if name not in LINTS:
+                raise RubricError(f"there is no lint {name!r}; there are: {', '.join(LINTS)}")
+        return self._like(self._gates, self._silenced | set(names))
+
+    @property
+    def silenced(self) -> frozenset[str]:
+        """Names of the warnings that are not given."""
+        return self._silenced
+
+    @cached_property
+    def linted(self) -> bool:
+        """True. Asked for the first time, it warns of the faults of this rubric."""
+        from rewardkit.lint import warn
+
+        warn(self)
+        return True
 
     @cached_property
     def stages(self) -> tuple[tuple[str, ...], ...]:
@@ -257,7 +287,15 @@ class Rubric:
 
     def __repr__(self) -> str:
         lines = [f"  {name}={part!r}," for name, part in self._parts.items()]
-        return "\n".join(["Rubric(", *lines, ")"]) + "".join(map(_gate_call, self._gates))
+        return (
+            "\n".join(["Rubric(", *lines, ")"])
+            + "".join(map(_gate_call, self._gates))
+            + (
+                f".silence({', '.join(map(repr, sorted(self._silenced)))})"
+                if self._silenced
+                else ""
+            )
+        )
 
     def _known(self, *names: str) -> None:
         for name in names:
@@ -268,9 +306,13 @@ class Rubric:
     def _with_gate(self, gate: Gate) -> Rubric:
         self._known(gate.on, *gate.gated)
         check_gate(gate, self._parts)
-        rubric = Rubric.__new__(Rubric)
-        rubric._parts, rubric._gates = self._parts, (*self._gates, gate)
+        rubric = self._like((*self._gates, gate), self._silenced)
         _ = rubric.stages  # raises for gates in a circle
+        return rubric
+
+    def _like(self, gates: tuple[Gate, ...], silenced: frozenset[str]) -> Rubric:
+        rubric = Rubric.__new__(Rubric)
+        rubric._parts, rubric._gates, rubric._silenced = self._parts, gates, silenced
         return rubric
 
 

@@ -50,6 +50,7 @@ def plan(
 ) -> Plan:
     """Yields tasks stage by stage, is sent a list of outcomes per task, returns the scores."""
     _check(rubric, samples, group_ids)
+    _ = rubric.linted  # a finished rubric: while it is put together, a gate may yet come
     _ = rubric.fingerprint  # before anything runs: functions may keep what they have seen
     gates = {name: [g for g in rubric.gates if name in g.gated] for name in rubric.parts}
     table: list[dict[str, PartScore]] = [{} for _ in samples]

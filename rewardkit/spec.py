@@ -80,11 +80,12 @@ class GateSpec(_Strict):
 
 
 class RubricSpec(_Strict):
-    """A whole rubric: its parts and gates, or the name of a preset."""
+    """A whole rubric: its parts and gates, or the name of a preset; lints that it silences."""
 
     rewardkit: Literal[1] = 1
     parts: dict[str, PartSpec] = Field(default_factory=dict)
     gates: tuple[GateSpec, ...] = ()
+    silence: tuple[str, ...] = ()
     preset: str | None = None
     args: dict[str, Any] = Field(default_factory=dict)
 
@@ -106,9 +107,14 @@ def read_rubric(spec: Mapping[str, Any], *, allow_code: bool | Path = False) -> 
         if read.preset is not None:
             if read.parts or read.gates:
                 raise SpecError("a rubric has either a preset or parts, not both")
-            return _called(find(PRESETS, read.preset), read.args, f"preset {read.preset}")  # type: ignore[no-any-return]
-        parts = [(name, _read_part(name, part)) for name, part in read.parts.items()]
-    return Rubric.from_parts(parts, [Gate(**gate.model_dump()) for gate in read.gates])
+            made = _called(find(PRESETS, read.preset), read.args, f"preset {read.preset}")
+            rubric: Rubric = made.silence(*read.silence)
+        else:
+            parts = [(name, _read_part(name, part)) for name, part in read.parts.items()]
+            gates = [Gate(**gate.model_dump()) for gate in read.gates]
+            rubric = Rubric.from_parts(parts, gates, read.silence)
+    _ = rubric.linted
+    return rubric
 
 
 def write_rubric(rubric: Rubric) -> dict[str, Any]:
@@ -123,6 +129,8 @@ def write_rubric(rubric: Rubric) -> dict[str, Any]:
             GateSpec(on=g.on, gated=g.gated, at_least=g.at_least, cap=g.cap) for g in rubric.gates
         ]
         spec["gates"] = [gate.model_dump(mode="json", exclude_defaults=True) for gate in made]
+    if rubric.silenced:
+        spec["silence"] = sorted(rubric.silenced)
     return spec
 
 

@@ -36,6 +36,8 @@ class Verifier:
             verifier of verifiers makes it a property, since it waits if one of them does.
         labels: labels that its verdicts may have, if they are a closed list.
         needs: columns of the row that are read besides the arguments given as ``Column``.
+        traits: what it promises of itself, so that further laws are checked: see
+            :data:`rewardkit.testing.laws.TRAITS`. Where it depends on arguments, a property.
 
     Example:
         >>> class EndsWith(Verifier):
@@ -53,6 +55,7 @@ class Verifier:
     blocking: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[tuple[str, ...]] = ()
+    traits: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

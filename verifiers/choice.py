@@ -35,6 +35,7 @@ class Choice(Verifier):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("answer",)
+    traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking"})
 
     extract: Extract = "auto"
     letters: str = "ABCDE"

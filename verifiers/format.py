@@ -46,6 +46,11 @@ class TagFormat(Verifier):
     strict: bool = False
     empty: bool = False
 
+    @property
+    def traits(self) -> frozenset[str]:  # type: ignore[override]
+        """Whitespace counts if the form is strict."""
+        return frozenset() if self.strict else frozenset({"whitespace"})
+
     def __post_init__(self) -> None:
         _layout(self.template, self.strict, self.empty)
 

@@ -46,6 +46,7 @@ class NumberVerifier(Verifier):
 
     labels: ClassVar[tuple[str, ...]] = ("exact", "equal", "missing")
     needs: ClassVar[tuple[str, ...]] = ("answer",)
+    traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking"})
 
     extract: Extract = "auto"
     thinking: Thinking = THINK
@@ -78,6 +79,8 @@ class HasNumber(Verifier):
         'correct'
     """
 
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace", "thinking"})
+
     extract: Extract = "auto"
     thinking: Thinking = THINK
 
@@ -102,6 +105,8 @@ class IsInteger(Verifier):
         >>> IsInteger().verify(Sample(completion="<answer>4.0</answer>")).status
         'incorrect'
     """
+
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace", "thinking"})
 
     extract: Extract = "answer"
     thinking: Thinking = THINK
@@ -146,6 +151,7 @@ class Proximity(Verifier):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("answer",)
+    traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking", "proximity"})
 
     extract: Extract = "auto"
     scale: Literal["relative", "absolute"] = "relative"
@@ -190,6 +196,7 @@ class ProximityBands(Verifier):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("answer",)
+    traits: ClassVar[frozenset[str]] = frozenset({"answer", "thinking", "proximity"})
     labels: ClassVar[tuple[str, ...]] = ("exact", "stripped", "near", "close", "far", "missing")
 
     extract: Extract = "auto"

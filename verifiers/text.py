@@ -46,6 +46,11 @@ class ExactText(Verifier):
     casefold: bool = False
     thinking: Thinking = THINK
 
+    @property
+    def traits(self) -> frozenset[str]:  # type: ignore[override]
+        """Without ``strip`` whitespace counts, that after the thinking too."""
+        return frozenset({"answer", "whitespace", "thinking"} if self.strip else {"answer"})
+
     def _verify(self, sample: Sample) -> Verdict:
         wanted = _texts(sample.answer)
         if self.gold == "final":
@@ -91,6 +96,8 @@ class Contains(Verifier):
         >>> greets.verify(Sample(completion="Dear Al,", columns={"name": "Al"})).status
         'correct'
     """
+
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace"})
 
     text: str | Column
     casefold: bool = False
@@ -139,6 +146,8 @@ class Keywords(Verifier):
         >>> both.verify(Sample(completion="Your refund is on its way.")).credit
         0.5
     """
+
+    traits: ClassVar[frozenset[str]] = frozenset({"whitespace"})
 
     all_of: tuple[str, ...] | Column = ()
     any_of: tuple[str, ...] | Column = ()

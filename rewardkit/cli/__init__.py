@@ -1,8 +1,8 @@
-"""The command line: ``rewardkit check-data|score|diff|test|record|train|export|...``.
+"""The command line: ``rewardkit check-data|score|diff|test|record|lint|audit|train|export|...``.
 
-Exit codes: 0 done; 1 done, and fixtures failed, scores differ, golds cannot be judged or nothing
-can be isolated; 2 a mistake of the user's, told in one message; 130 interrupted; 141 the reader of
-our output went away.
+Exit codes: 0 done; 1 done, and fixtures failed, scores differ, an attack got through, a rubric has a
+fault, golds cannot be judged or nothing can be isolated; 2 a mistake of the user's, told in one
+message; 130 interrupted; 141 the reader of our output went away.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Sequence
 
 from rewardkit._escape import safe_lines
 from rewardkit.cli import (
+    audit,
     check_data,
     diff,
     doctor,
     export,
+    lint,
     noise,
     record,
     report,
@@ -31,7 +33,9 @@ from rewardkit.errors import RewardKitError
 
 __all__ = ["main"]
 
-COMMANDS = (check_data, score, diff, test, record, noise, train, export, report, doctor, version)
+COMMANDS = (
+    check_data, score, diff, test, record, noise, lint, audit, train, export, report, doctor, version,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

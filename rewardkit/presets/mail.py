@@ -71,4 +71,4 @@ def email(
         length=MaxLength(max_length, unit=unit).reward(correct=0.0, incorrect=-1.0),
         recipient=Contains(recipient, casefold=True, words=True).reward(correct=1.0),
         signature=signature.reward(correct=1.0),
-    )
+    ).silence("form-outweighs-answer")

@@ -55,4 +55,4 @@ def custom_markers(
         format=TagFormat(template).reward(correct=3.0),
         markers=TagCount(marks, each=0.5, otherwise=-1.0, per_trailing_character=0.0),
         answer=bands.reward(correct=3.0, incorrect=-1.0, values=BANDS),
-    )
+    ).silence("form-outweighs-answer")

@@ -57,7 +57,7 @@ def gsm8k(
         soft_format=TagFormat("{}...{}{}...{}".format(*tags)).reward(correct=0.5),
         strict_format=TagFormat(strict, strict=True).reward(correct=0.5),
         tags=TagCount(tags, each=0.125, per_trailing_character=-0.001, least=least),
-    )
+    ).silence("form-outweighs-answer")
 
 
 def gsm8k_two_part(*, reasoning: str = "reasoning", answer: str = "answer") -> Rubric:

@@ -15,7 +15,7 @@ from rewardkit.report.facts import Row
 from rewardkit.report.run import Run
 from rewardkit.report.style import CSS
 
-__all__ = ["document", "html", "write_html"]
+__all__ = ["document", "escaped", "html", "write_html"]
 
 _LONGEST = 20_000
 """Characters of a prompt or completion that the page holds."""
@@ -30,18 +30,18 @@ def write_html(run: Run, path: str | Path) -> None:
 def html(run: Run) -> str:
     """The page. Texts of models and data sets are hostile: all text is escaped, and a policy in the
     page forbids scripts and loading, should a text ever get through."""
-    title = _text(f"Run {run.folder.resolve().name}")
-    return document(title, "\n".join(_body(run, title)))
+    title = f"Run {run.folder.resolve().name}"
+    return document(title, "\n".join(_body(run, escaped(title))))
 
 
 def document(title: str, body: str) -> str:
-    """A whole page of a title and a body, both of them HTML already."""
+    """A whole page around a body of HTML; ``title`` is plain text."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{CSS}</style></head>\n<body><main>\n{body}\n"
+        f"<title>{escaped(title)}</title><style>{CSS}</style></head>\n<body><main>\n{body}\n"
         "</main></body></html>\n"
     )
 
@@ -49,7 +49,7 @@ def document(title: str, body: str) -> str:
 def _body(run: Run, title: str) -> Iterator[str]:
     yield f"<header><h1>{title}</h1>{_facts(facts.overview(run))}</header>"
     if run.problems:
-        items = "".join(f"<li>{_text(problem)}</li>" for problem in run.problems)
+        items = "".join(f"<li>{escaped(problem)}</li>" for problem in run.problems)
         yield '<section class="problems"><h2>Not everything is there</h2>'
         yield f"<ul>{items}</ul></section>"
     yield _tables(run)
@@ -68,7 +68,7 @@ def _body(run: Run, title: str) -> Iterator[str]:
 
 def _facts(rows: Sequence[Row]) -> str:
     pairs = "".join(
-        f"<div><dt>{_text(r.label)}</dt><dd>{_text(r.cells[0])}</dd></div>" for r in rows
+        f"<div><dt>{escaped(r.label)}</dt><dd>{escaped(r.cells[0])}</dd></div>" for r in rows
     )
     return f"<dl>{pairs}</dl>"
 
@@ -87,9 +87,10 @@ def _tables(run: Run) -> str:
 def _table(title: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("", *heads))
+    head = "".join(f"<th>{escaped(name)}</th>" for name in ("", *heads))
     body = "".join(
-        f"<tr><th>{_text(row.label)}</th>{''.join(f'<td>{_text(c)}</td>' for c in row.cells)}</tr>"
+        f"<tr><th>{escaped(row.label)}</th>"
+        f"{''.join(f'<td>{escaped(c)}</td>' for c in row.cells)}</tr>"
         for row in rows
     )
     return f"<div><h2>{title}</h2><table><tr>{head}</tr>{body}</table></div>"
@@ -116,12 +117,12 @@ def _group(group: Group) -> str:
 
 
 def _example(example: Example) -> str:
-    answer = f"<h4>Answer</h4><pre>{_text(example.answer)}</pre>" if example.answer else ""
+    answer = f"<h4>Answer</h4><pre>{escaped(example.answer)}</pre>" if example.answer else ""
     return (
         f'<article class="{example.title}"><h3>{example.title}, of step {example.step}</h3>'
-        f"<h4>Prompt</h4><pre>{_text(example.prompt)}</pre>"
-        f"<h4>Completion</h4><pre>{_text(example.completion)}</pre>{answer}"
-        f"<h4>Score</h4><pre>{_text(example.score.explain())}</pre></article>"
+        f"<h4>Prompt</h4><pre>{escaped(example.prompt)}</pre>"
+        f"<h4>Completion</h4><pre>{escaped(example.completion)}</pre>{answer}"
+        f"<h4>Score</h4><pre>{escaped(example.score.explain())}</pre></article>"
     )
 
 
@@ -130,14 +131,14 @@ def _raw(run: Run) -> str:
     parts = (("Configuration", run.config), ("Manifest", run.manifest))
     return "".join(
         f"<section><details><summary>{title}</summary>"
-        f"<pre>{_text(json.dumps(data, indent=2, default=str, ensure_ascii=False))}</pre>"
+        f"<pre>{escaped(json.dumps(data, indent=2, default=str, ensure_ascii=False))}</pre>"
         f"</details></section>"
         for title, data in parts
         if data
     )
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Any text as HTML: markup escaped; controls, reversing marks and half surrogates spelled out,
     because they would break the file or turn round what a reader sees."""
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

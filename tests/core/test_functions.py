@@ -359,3 +359,14 @@ def test_a_group_function_sees_exactly_one_group() -> None:
         rubric.score_many(samples)
     with pytest.raises(UsageError, match="3 group_ids for 4 samples"):
         rubric.score_many(samples, group_ids=[1, 2, 3])
+
+
+def test_what_trl_passes_besides_the_columns_travels_to_the_worker_of_a_hard_limit() -> None:
+    rubric = Rubric(logs=FunctionReward(logs_a_column, limit_s=20.0))
+    assert rubric.score(completion="x").total == 1.0
+
+
+def logs_a_column(completions: list[str], log_extra: Any, log_metric: Any) -> list[float]:
+    log_extra("seen", completions)
+    log_metric("seen", 1.0)
+    return [1.0 for _ in completions]

@@ -26,6 +26,7 @@ from rewardkit import (
     SpecError,
     Verifier,
 )
+from rewardkit.lint import LINTS
 from rewardkit.rewards import Outcome
 from rewardkit.testing import load_fixtures
 from rewardkit.verifiers import Contains, Keywords, NumberVerifier, Proximity, TagFormat
@@ -144,7 +145,7 @@ def test_every_number_comes_back_as_it_went(
         p=Proximity(tolerance=tolerance).reward(
             correct, incorrect, partial=partial, weight=weight, unscorable=policy  # type: ignore[arg-type]
         )
-    )  # fmt: skip
+    ).silence(*LINTS)  # fmt: skip
     assert Rubric.from_spec(json.loads(json.dumps(made.to_spec()))) == made
 
 

@@ -83,6 +83,7 @@ class MathVerifier(Verifier):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("answer",)
+    traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking"})
     stands_on: ClassVar[tuple[str, ...]] = ("sympy",)
     blocking: ClassVar[bool] = True
     version: ClassVar[str] = "3"

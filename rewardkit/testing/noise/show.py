@@ -71,9 +71,9 @@ def html(name: str, budgets: Sequence[Budget]) -> str:
     """A page that needs nothing else, with a chart of each effect by pass rate."""
     from rewardkit.report.page import document
 
-    title = f"Noise budget of {escape(one_line(name))}"
+    title = f"Noise budget of {one_line(name)}"
     sections = "".join(_section(b) for b in budgets)
-    return document(title, f"<header><h1>{title}</h1></header>{sections}")
+    return document(title, f"<header><h1>{escape(title)}</h1></header>{sections}")
 
 
 def _effects(

@@ -1,0 +1,1 @@
+"""Our attacks, a module for each family; each holds a tuple ``ATTACKS``."""

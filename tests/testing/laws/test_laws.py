@@ -1,0 +1,266 @@
+"""Promise: every verifier of ours keeps all laws that fit it, and a reward that breaks one is caught."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from rewardkit import AllOf, Column, Rubric, UsageError, presets, reward
+from rewardkit.sandbox import Limits
+from rewardkit.testing.laws import LAWS, TRAITS, BrokenLawError, check_laws, laws, traits_of
+from rewardkit.verifiers import (
+    Between,
+    Choice,
+    CodeVerifier,
+    Contains,
+    ExactText,
+    HasNumber,
+    IsInteger,
+    Keywords,
+    MarkerOnce,
+    MathVerifier,
+    MaxLength,
+    NumberVerifier,
+    Proximity,
+    ProximityBands,
+    RegexFormat,
+    TagCount,
+    TagFormat,
+)
+
+SUMS = [
+    {"prompt": "What is 2 + 2?", "answer": "4"},
+    {"prompt": "What is 100 + 37?", "answer": "137"},
+]
+LETTERS = [{"prompt": "Which? A) 1 B) 2 C) 3", "answer": letter} for letter in "AC"]
+BANDS = {"exact": 3.0, "stripped": 1.5, "near": 0.5, "close": 0.25}
+FORM = "<think>...</think><answer>...</answer>"
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+UNIVERSAL = tuple(law.name for law in LAWS if law.trait is None)
+
+OURS: dict[str, tuple[Any, set[str]]] = {
+    "number": (NumberVerifier(), {"answer", "whitespace", "thinking"}),
+    "math": (MathVerifier(), {"answer", "whitespace", "thinking"}),
+    "proximity": (Proximity().reward(partial=True),
+                  {"answer", "whitespace", "thinking", "proximity"}),
+    "bands": (ProximityBands().reward(3.0, -1.0, values=BANDS),
+              {"answer", "thinking", "proximity"}),
+    "exact text": (ExactText(), {"answer", "whitespace", "thinking"}),
+    "exact text, unstripped": (ExactText(strip=False), {"answer"}),
+    "has number": (HasNumber(), {"whitespace", "thinking"}),
+    "integer": (IsInteger(), {"whitespace", "thinking"}),
+    "tag format": (TagFormat(FORM), {"whitespace"}),
+    "tag format, strict": (TagFormat(FORM, strict=True), set()),
+    "regex format": (RegexFormat(r"<think>.*?</think>"), set()),
+    "marker": (MarkerOnce("<answer>"), set()),
+    "contains": (Contains("please"), {"whitespace"}),
+    "keywords": (Keywords(all_of=("refund",)).reward(partial=True), {"whitespace"}),
+    "length": (MaxLength(20).reward(0.0, -1.0, partial=True), set()),
+    "tag count": (TagCount(TAGS), set()),
+    "all of": (AllOf((NumberVerifier(), Contains("is"))), set()),
+    "arithmetic": (presets.arithmetic(), {"whitespace", "thinking"}),
+    "gsm8k": (presets.gsm8k(), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_keep_all_laws_that_fit(name: str) -> None:
+    what, traits = OURS[name]
+    kept = check_laws(what, SUMS, examples=12)
+    assert set(kept) == {law.name for law in LAWS if law.trait is None or law.trait in traits}
+
+
+def test_so_does_a_choice() -> None:
+    assert "second-answer" in check_laws(Choice(), LETTERS, examples=12)
+
+
+def test_so_does_code() -> None:
+    rows = [{"solution": "def f(n):\n    return n + 1", "tests": [[[1], 2]]}]
+    verifier = CodeVerifier(Column("tests"), entry="f", limits=Limits(cpu_s=2.0))
+    assert check_laws(verifier, rows, examples=3, skip=["in-time"]) == tuple(
+        name for name in UNIVERSAL if name != "in-time"
+    )
+
+
+@laws(NumberVerifier(), SUMS, skip=["in-time"], examples=5)
+def test_the_decorator_makes_a_test_for_each_law() -> None:
+    """Its body is not run."""
+    raise AssertionError
+
+
+calls = 0
+
+
+def counted(completion: str, answer: str) -> float:
+    global calls
+    calls += 1
+    return float(calls)
+
+
+def endless(completion: str, answer: str) -> float:
+    while len(completion) > 1 << 19:
+        pass
+    return float(f"{{{answer}}}" in completion)
+
+
+def crashing(completion: str, answer: str) -> float:
+    return float(f"{{{answer}}}" in completion) / len(completion.replace("\ud83d", "")[:5])
+
+
+def greedy(completion: str, answer: str) -> float:
+    return float(f"{{{answer}}}" in completion)
+
+
+def counting(completion: str, answer: str) -> float:
+    return float(completion.count("{")) + 5 * greedy(completion, answer)
+
+
+def lengthy(completion: str, answer: str) -> float:
+    return len(completion) / 1e6 + greedy(completion, answer)
+
+
+def batchwise(completions: list[str], answer: list[str]) -> list[float]:
+    return [i + greedy(c, a) for i, (c, a) in enumerate(zip(completions, answer, strict=True))]
+
+
+def unbounded(completion: str, answer: str) -> float:
+    return float(len(completion))
+
+
+def farther(completion: str, answer: str) -> float:
+    digits = "".join(c for c in completion if c.isdigit())[:9]
+    return min(abs(int(digits or 0) - int(answer)), 1000) / 1000
+
+
+def wayward(completion: str, answer: str) -> float:
+    return random.random()
+
+
+def tidying(sample: Any) -> float:
+    sample.columns.setdefault("seen", True)
+    return 1.0
+
+
+class Unpicklable:
+    """Loses what it knows when it is copied."""
+
+    def __init__(self) -> None:
+        self.mark = 1.0
+
+    def __call__(self, completion: str, answer: str) -> float:
+        return self.mark + greedy(completion, answer)
+
+    def __getstate__(self) -> dict[str, float]:
+        return {"mark": 0.0}
+
+
+BROKEN: dict[str, Any] = {
+    "deterministic": wayward,
+    "input-unchanged": tidying,
+    "batch": batchwise,
+    "order": batchwise,
+    "pickling": Unpicklable(),
+    "process": counted,
+    "in-time": crashing,
+    "right-above-wrong": unbounded,
+    "second-answer": counting,
+    "negation": lengthy,
+    "retraction": lengthy,
+    "whitespace": lengthy,
+    "thinking": lengthy,
+    "closer": farther,
+}
+"""A reward for each law that breaks it."""
+
+
+@pytest.mark.parametrize("law", BROKEN)
+def test_a_reward_that_breaks_a_law_is_caught(law: str) -> None:
+    others = [other.name for other in LAWS if other.name != law]
+    with pytest.raises(BrokenLawError) as caught:
+        check_laws(
+            BROKEN[law], SUMS, traits=list(TRAITS), skip=others, examples=12,
+            templates=["\\boxed{{answer}}"],
+        )  # fmt: skip
+    assert caught.value.law == law
+    assert pickle.loads(pickle.dumps(caught.value)).law == law
+
+
+def test_a_value_out_of_its_range_is_caught() -> None:
+    class Broken(type(reward(greedy))):  # type: ignore[misc]
+        @property
+        def range(self) -> tuple[float, float]:
+            return 0.0, 0.5
+
+    others = [law.name for law in LAWS if law.name != "bounded"]
+    with pytest.raises(BrokenLawError, match="bounded"):
+        check_laws(Rubric(r=Broken(greedy)), SUMS, skip=others)
+
+
+def test_a_text_that_hangs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewardkit.testing.laws.universal.LIMIT_S", 0.3)
+    attacks = "rewardkit.testing.laws.universal.all_attacks"
+    from rewardkit.testing.audit import all_attacks
+
+    megabyte = [attack for attack in all_attacks() if attack.name == "megabyte"]
+    monkeypatch.setattr(attacks, lambda: megabyte)
+    others = [law.name for law in LAWS if law.name != "in-time"]
+    with pytest.raises(BrokenLawError, match="'megabyte' hung"):
+        check_laws(endless, SUMS, skip=others)
+
+
+def test_a_group_reward_must_not_care_for_the_order() -> None:
+    @reward(form="group")
+    def shortest(completions: list[str]) -> list[float]:
+        return [float(len(c) == min(map(len, completions))) for c in completions]
+
+    @reward(form="group")
+    def first(completions: list[str]) -> list[float]:
+        return [float(i == 0) for i, _ in enumerate(completions)]
+
+    others = [law.name for law in LAWS if law.name != "order"]
+    assert check_laws(shortest, SUMS, skip=others) == ("order",)
+    with pytest.raises(BrokenLawError, match="in another order"):
+        check_laws(first, SUMS, skip=others)
+
+
+def test_traits_are_what_all_parts_declare() -> None:
+    assert traits_of(Rubric(a=NumberVerifier(), b=TagFormat(FORM))) == {"whitespace"}
+    assert "thinking" not in traits_of(Rubric(a=NumberVerifier(thinking=None)))
+    assert "thinking" not in traits_of(Rubric(a=NumberVerifier(thinking=Between("[", "]"))))
+    assert "proximity" not in traits_of(Rubric(a=Proximity()))
+    assert "proximity" in traits_of(Rubric(a=Proximity().reward(partial=True)))
+    assert traits_of(Rubric(a=greedy)) == set()
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown trait"):
+        check_laws(greedy, SUMS, traits=["nonsense"])
+    with pytest.raises(UsageError, match="there is no law"):
+        check_laws(greedy, SUMS, skip=["nonsense"])
+    with pytest.raises(UsageError, match="at least one row"):
+        check_laws(greedy, [])
+
+
+def test_hypothesis_is_imported_only_when_a_law_is_checked() -> None:
+    code = "import sys, rewardkit.testing.laws as l; l.LAWS; print('hypothesis' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_strategies_are_texts_of_all_kinds() -> None:
+    from hypothesis import find
+
+    from rewardkit.testing.laws.strategies import completions, hostile_texts, numbers, thoughts
+
+    assert find(hostile_texts(), lambda text: "\ud83d" in text or "\x00" in text)
+    assert math.isfinite(find(numbers(), lambda n: n > 5))
+    assert find(thoughts(), lambda text: len(text) > 2)
+    from rewardkit.testing.audit.forms import FORMS
+
+    assert find(completions(FORMS[0], "4", "5"), lambda text: text == FORMS[0].fill("5"))
