@@ -1,7 +1,7 @@
 """The command line: ``rewardkit check-data|score|diff|test|record|lint|audit|train|export|...``.
 
-Exit codes: 0 done; 1 done, and fixtures failed, scores differ, an attack got through, a rubric has a
-fault, golds cannot be judged or nothing can be isolated; 2 a mistake of the user's, told in one
+Exit codes: 0 done; 1 done, and fixtures failed, scores differ, an attack got through, a rubric has
+a fault, golds cannot be judged or nothing can be isolated; 2 a mistake of the user's, told in one
 message; 130 interrupted; 141 the reader of our output went away.
 """
 
@@ -34,7 +34,8 @@ from rewardkit.errors import RewardKitError
 __all__ = ["main"]
 
 COMMANDS = (
-    check_data, score, diff, test, record, noise, lint, audit, train, export, report, doctor, version,
+    check_data, score, diff, test, record, noise, lint, audit,
+    train, export, report, doctor, version,
 )  # fmt: skip
 
 
