@@ -67,6 +67,14 @@ def in_pieces(
             of a box before its brace), and of what a match looks ahead for.
     """
     least = max(_PIECE, 2 * reach)
+    if len(text) - begin <= least:
+        return pattern.finditer(text, begin)
+    return _piecewise(pattern, text, begin, reach, least)
+
+
+def _piecewise(
+    pattern: re.Pattern[str], text: str, begin: int, reach: int, least: int
+) -> Iterator[re.Match[str]]:
     at, size = begin, least
     while at < len(text):
         stop = min(at + size, len(text))
@@ -144,7 +152,8 @@ def hashes(text: str, begin: int = 0) -> list[Block]:
     if (first := text.find("####", begin)) < 0:
         return []
     marks: deque[Span] = deque(maxlen=_KEPT)
-    marks.extend(mark.span() for mark in in_pieces(_HASHES, text, first))
+    for mark in in_pieces(_HASHES, text, first):
+        marks.append(mark.span())
     return [
         Block(after, _line_end(text, after, marks[i + 1][0] if i + 1 < len(marks) else len(text)))
         for i, (_, after) in enumerate(marks)

@@ -49,11 +49,18 @@ def steps(folder: Path) -> list[str]:
     return sorted(path.name for path in place(folder).iterdir())
 
 
-@pytest.fixture
-def done(tiny_model: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of five steps, each with its checkpoint."""
-    trainer(tiny_model, tmp_path / "run").train()
-    return tmp_path / "run"
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    trainer(tiny_model, folder).train()
+    return folder
+
+
+@pytest.fixture
+def done(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that run, to be damaged or gone on with."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 def flip(path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_run_killed_after_any_step_ends_bit_equal_to_one_that_was_not(
 ) -> None:
     unbroken = trainer(tiny_model, tmp_path / "unbroken", lora=lora)
     unbroken.train()
-    for kill_after in (1, 2, 3, 5, 6):
+    for kill_after in (1, 3, 6):  # within a generation, where the reference changes, in the next
         folder = tmp_path / f"killed-{kill_after}"
         first = trainer(tiny_model, folder, lora=lora)
         for _ in range(kill_after):

@@ -88,11 +88,18 @@ STATES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("state", STATES)
-def test_the_callers_state_is_as_before(state: str) -> None:
-    before = STATES[state]()
+@pytest.fixture(scope="module")
+def states() -> dict[str, tuple[Any, Any]]:
+    """Every state before and after verifying."""
+    before = {name: look() for name, look in STATES.items()}
     verify()
-    assert STATES[state]() == before
+    return {name: (before[name], look()) for name, look in STATES.items()}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_callers_state_is_as_before(state: str, states: dict[str, tuple[Any, Any]]) -> None:
+    before, after = states[state]
+    assert after == before
 
 
 TIMERS = {

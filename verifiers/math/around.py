@@ -28,6 +28,7 @@ _REJECTED = re.compile(
     r"the answer|a solution|enough))|isn['’]t\s{1,3}(?:it\b|possible|right|correct|valid|enough))",
     re.IGNORECASE,
 )
+_NEGATING = ("not", "n't", "n’t", "never", "不", "NOT", "Not", "NEVER", "Never")
 _LOOK_BACK = 32
 
 
@@ -37,7 +38,10 @@ def is_denied(text: str, start: int, stop: int, boxed: bool = False) -> bool:
     A box may be the bound: of ``n \ge \boxed{5}`` the least is asked for.
     """
     before = max(0, start - _LOOK_BACK)
-    if _NEGATED.search(text, before, start) or _REJECTED.match(text, stop):
+    said = text[before:start]
+    if any(word in said for word in _NEGATING) and _NEGATED.search(text, before, start):
+        return True
+    if _REJECTED.match(text, stop):
         return True
     if boxed:
         return _UNEQUAL.search(text, before, start) is not None

@@ -154,7 +154,9 @@ class MathVerifier(Verifier):
     def _hedge(self, text: str, found: Extraction, accepted: list[Understood]) -> str:
         """The other value that the words after the answer leave open, if it is another."""
         stop = found.span[1] if found.span else len(text)
-        if self.retraction == "ignore" or not _JOINED.search(text, stop, stop + 40):
+        if stop == len(text) or self.retraction == "ignore":
+            return ""
+        if not _JOINED.search(text, stop, stop + 40):
             return ""
         from rewardkit.verifiers.math.hedges import alternative
 
