@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from .calls import HELLO
-from .watch import Ending, Watch, clock_s
+from .watch import CallerGone, Ending, Watch, clock_s
 from .wire import CAUSES, Order, Record
 from .worlds import World
 
@@ -181,21 +181,30 @@ class Series:
         pid = _said(stem.fileno(), wait=True)
         if pid is None or pid <= 0:
             raise OSError("cannot fork")
+        try:
+            self._load_and_call(number, pid, said, start, records)
+        except CallerGone:
+            os.kill(pid, signal.SIGKILL)  # it would outlast what it is a copy of
+            raise
+        _drain(said)
+
+    def _load_and_call(
+        self, number: int, pid: int, said: int, start: int, records: list[Record]
+    ) -> None:
         loading = Ending()
         is_ready = self._loads(pid, loading, said)
         if number == 0 or not is_ready:
             records.append(self._record(loading, start))
         if not is_ready:
-            if number == 0:
+            if number == 0 or loading.cause == "stopped":
                 raise _Over
-        else:
-            ending = Ending()
-            patient = self._order._replace(cpu_s=self._order.cpu_s + loading.cpu_s)
-            self._watch.follow(pid, patient, ending)
-            self._watch.end(pid, ending)
-            ending.cpu_s = max(0.0, ending.cpu_s - loading.cpu_s)
-            self._note(ending, start, records)
-        _drain(said)
+            return
+        ending = Ending()
+        patient = self._order._replace(cpu_s=self._order.cpu_s + loading.cpu_s)
+        self._watch.follow(pid, patient, ending)
+        self._watch.end(pid, ending)
+        ending.cpu_s = max(0.0, ending.cpu_s - loading.cpu_s)
+        self._note(ending, start, records)
 
     def _begin(self) -> int:
         """Where the next reply will lie."""

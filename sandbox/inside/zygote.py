@@ -170,6 +170,8 @@ class Zygote:
         def stem(source: bytes, driver: bytes, _: Order, __: int, orders: int, go: int) -> int:
             place(go)
             linux.die_with_parent()
+            if os.getppid() != zygote:
+                return 1  # it has ended already
             bounds, enter = self._bounds.of(order), self._world.enter
 
             def copy(driven: Driven, argument: bytes) -> int:
@@ -186,6 +188,7 @@ class Zygote:
             self._ledger.clear()
             return self._fork(order, stem, payload, orders, go, is_judged=False)
 
+        zygote = os.getpid()
         checks = (self._ledger.clear, self._check_armed)
         series = Series(order, replies, start, start_stem, *checks, self._watch, self._world)
         return pack_records(series.run())
