@@ -62,6 +62,7 @@ def accept(checker: Checker, ids: Sequence[str] = ()) -> Accepted:
             )
     chosen = [recorded[name] for name in dict.fromkeys(ids or recorded)]
     waiting = [row for row in chosen if not row.reviewed or checker.stale(row)]
+    checker.score_all(waiting)
     refused = [row.id for row in waiting if _fails(checker, row)]
     done = [row for row in waiting if row.id not in refused]
     known = {"rubric": checker.rubric.fingerprint, "reviewed": True}
@@ -80,12 +81,12 @@ def update(checker: Checker) -> tuple[Changed, ...]:
     Raises:
         DataError: for a file that is not ``.jsonl``.
     """
+    recorded = [row for row in checker.fixtures.rows if row.recorded is not None]
+    checker.score_all(recorded)
     changed = [
         Changed(row.id, _was(row), score)
-        for row in checker.fixtures.rows
-        if row.recorded is not None
-        and _fails(checker, row)
-        and isinstance(score := checker.score(row.id), Score)
+        for row in recorded
+        if _fails(checker, row) and isinstance(score := checker.score(row.id), Score)
     ]
     by_id = {change.id: change for change in changed}
 

@@ -124,8 +124,8 @@ class Checker:
 
     def report(self) -> Report:
         """How all rows come out; rows that only hold a truth are no tests."""
-        self._score_all()
         rows = [row for row in self.fixtures.rows if row.is_test]
+        self.score_all(rows)
         found = {row.id: self.check(row) for row in rows}
         passed = tuple(name for name, failure in found.items() if failure is None)
         failures = [failure for failure in found.values() if failure is not None]
@@ -151,9 +151,10 @@ class Checker:
                 self._scores.update(dict.fromkeys((r.id for r in rows), error))
         return self._scores[name]
 
-    def _score_all(self) -> None:
-        """Score all rows that stand alone, many at a time; one that fails is left to `score`."""
-        alone = [row for row in self.fixtures.rows if row.group is None and row.is_test]
+    def score_all(self, rows: Sequence[Fixture]) -> None:
+        """Score rows ahead, many at a time, so that parts that wait (code, services) wait together;
+        what that fails for is left to :meth:`score`."""
+        alone = [row for row in rows if row.group is None and row.id not in self._scores]
         for start in range(0, len(alone), _CHUNK):
             chunk = alone[start : start + _CHUNK]
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -222,3 +223,19 @@ def test_a_reason_that_quotes_judged_text_as_it_stands_writes_no_lines_either() 
     text = str(check_rows([forged], Rubric(a=Quoting())).failures[0])
     assert not any(c in text for c in "\x1b\u202e")
     assert "1 passed" not in [line.strip() for line in text.splitlines()]
+
+
+def test_rows_whose_parts_wait_wait_together() -> None:
+    running = peak = 0
+
+    async def waits(completion: str) -> float:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return 1.0
+
+    rows = [fixture(str(n), completion=str(n), expect={"total": 1.0}) for n in range(20)]
+    assert check_rows(rows, Rubric(waits)).ok
+    assert peak > 10

@@ -265,7 +265,12 @@ class TestResuming:
 
     def test_nothing_is_scored_twice(self, tmp_path: Path, rows: list[JudgedRow]) -> None:
         calls: list[str] = []
-        rubric = Rubric(counted=lambda completion: float(calls.append(completion) or 1))
+
+        def counted(completion: str) -> float:
+            calls.append(completion)
+            return 1.0
+
+        rubric = Rubric(counted)
         path = tmp_path / "scores.jsonl"
         assert len(list(resumed(path, rows, rubric))) == 4
         assert len(list(resumed(path, rows, rubric))) == 4

@@ -118,7 +118,7 @@ class TestPicking:
 @settings(max_examples=50)
 def test_whatever_was_written_is_recorded_accepted_and_passes(texts: list[str], part: str) -> None:
     """Half surrogate pairs, separators of lines, control characters; in names of parts as well."""
-    rubric = Rubric.from_parts({part: NumberVerifier(), part + "2": lambda completion: 1.0})
+    rubric = Rubric.from_parts([(part, NumberVerifier()), (part + "2", lambda completion: 1.0)])
     with tempfile.TemporaryDirectory() as folder:
         rows = rows_of(Path(folder), *[completion(text, prompt2=text) for text in texts])
         path = Path(folder) / "new.rewards.jsonl"

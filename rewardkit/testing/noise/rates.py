@@ -111,6 +111,7 @@ def measure(
             f"no row of {fixtures.path} says how it really is: add "
             f'"truth": "correct" (or "incorrect", or by part {{"answer": "correct"}}) to its rows'
         )
+    checker.score_all(labelled)
     judging = [name for name, reward in checker.rubric.parts.items() if reward.gives_verdicts]
     seen: dict[str, list[tuple[Fixture, Truth, str, str]]] = {}
     for row in labelled:
