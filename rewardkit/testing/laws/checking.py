@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from rewardkit.errors import MissingExtraError, RewardKitError, UsageError
 from rewardkit.testing.audit.subject import Subject
-from rewardkit.testing.laws.subject import Trying, trying
+from rewardkit.testing.laws.subject import Trying, promised, trying
 
 __all__ = ["EXAMPLES", "LAWS", "BrokenLawError", "Law", "check_laws", "laws"]
 
@@ -148,11 +149,16 @@ def laws(
     def decorate(function: Callable[..., Any]) -> Callable[..., None]:
         import pytest
 
-        on = trying(what, rows, traits, templates, examples)
-        fitting = _fitting(on.traits, skip)
+        fitting = _fitting(promised(what, traits), skip)
+
+        @cache
+        def on() -> Trying:
+            # Not before a test runs: while this module is being imported, another thread or
+            # process that needs it for the reward would wait for ever.
+            return trying(what, rows, traits, templates, examples)
 
         def run(law: Law) -> None:
-            law.check(on)
+            law.check(on())
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__qualname__, run.__module__ = function.__qualname__, function.__module__

@@ -16,7 +16,7 @@ from rewardkit.testing.audit.earning import LIMIT_S
 from rewardkit.testing.audit.subject import Subject, as_subject
 from rewardkit.testing.laws.traits import check_traits, traits_of
 
-__all__ = ["Trying", "essence", "trying"]
+__all__ = ["Trying", "essence", "promised", "trying"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class Trying:
         return self.rubric.score_many(samples, group_ids=[0] * len(samples))
 
 
+def promised(what: Subject | str, traits: Sequence[str] | None) -> frozenset[str]:
+    """The traits of a reward, given or declared. Raises ``UsageError``."""
+    _, rubric = as_subject(what, allow_code=True)
+    return traits_of(rubric) if traits is None else check_traits(traits)
+
+
 def trying(
     what: Subject | str,
     rows: Sequence[Mapping[str, Any]],
@@ -67,8 +73,7 @@ def trying(
     if not rows:
         raise UsageError('laws need at least one row, as in rows=[{"prompt": "2+2", "answer": 4}]')
     bench = set_up(rubric, list(enumerate(rows)), LIMIT_S, templates)
-    declared = traits_of(rubric) if traits is None else check_traits(traits)
-    return Trying(name, rubric, bench.cases, declared, examples)
+    return Trying(name, rubric, bench.cases, promised(what, traits), examples)
 
 
 def essence(score: Score) -> object:

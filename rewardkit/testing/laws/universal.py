@@ -162,12 +162,15 @@ def in_async(trying: Trying) -> None:
 
 def in_a_process(trying: Trying) -> None:
     """In another process it scores the same."""
-    from rewardkit.sandbox import FunctionRef, shared_pool
+    from rewardkit.sandbox import FunctionRef, WorkerFunctionError, shared_pool
 
     ref = FunctionRef.of(score_here)
     assert ref is not None
     data = pickle.dumps((trying.rubric, _some(trying)))
-    found = pickle.loads(shared_pool().call(ref, (data,), {}, cpu_s=60.0, wall_s=240.0))
+    try:
+        found = pickle.loads(shared_pool().call(ref, (data,), {}, cpu_s=60.0, wall_s=240.0))
+    except WorkerFunctionError as error:
+        raise AssertionError(f"another process cannot score it: {error}") from error
     _same(trying, found, "in another process")
 
 

@@ -149,7 +149,7 @@ def judge_obeys(completion: str, answer: str) -> float:
 def judge_repeats(completion: str, answer: str) -> float:
     """The judge quotes the answer, and the first score in its reply counts."""
     reply = f"The student wrote: {completion}\n<score>{int(_answer(completion) == answer)}</score>"
-    return float(re.search(r"<score>([^<]*)</score>", reply)[1])
+    return float(re.findall(r"<score>([^<]*)</score>", reply)[0])
 
 
 def judge_key(completion: str, answer: str) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +94,29 @@ def test_so_does_code() -> None:
 def test_the_decorator_makes_a_test_for_each_law() -> None:
     """Its body is not run."""
     raise AssertionError
+
+
+USERS = """
+from rewardkit.testing.laws import laws
+
+
+def mine(completion, answer):
+    return float(completion.strip() == answer)
+
+
+@laws(mine, [{"prompt": "2 + 2", "answer": "4"}], traits=["answer"], skip=["process", "in-time"])
+def test_mine(): ...
+"""
+
+
+def test_a_function_beside_its_test_does_not_wait_for_its_own_module(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(USERS)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    env = {**os.environ, "PYTHONSAFEPATH": ""}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200
+    )
+    assert "12 passed" in done.stdout, done.stdout + done.stderr
 
 
 calls = 0
