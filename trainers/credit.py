@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 
 from rewardkit.errors import ConfigError
 from rewardkit.score import Score
@@ -22,7 +22,7 @@ def credit(
     policy: Policy,
     items: Sequence[Completion],
     config: GRPOConfig,
-    carried: Mapping[str, float] | None = None,
+    carried: MutableMapping[str, float] | None = None,
 ) -> None:
     """Note on each completion of a generation what learning from it needs: log-probabilities of the
     policy and of the reference where they are asked for, and the advantage."""
@@ -31,10 +31,10 @@ def credit(
         c for c in items if c.learned_from(config.mask_truncated_completions and not in_reward)
     ]
     if learned and config.notes_old:
-        note_logps(policy, learned, config, which="old")
+        note_logps(policy, learned, config, which="old", carried=carried)
     if learned and config.beta:
         with policy.as_reference():
-            note_logps(policy, learned, config, which="ref")
+            note_logps(policy, learned, config, which="ref", carried=carried)
     assign_advantages(items, config, Coefficients.of(config, carried or {}).beta)
 
 
