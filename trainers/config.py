@@ -260,6 +260,12 @@ class GRPOConfig(Strict):
         return in_loss or adapted or bool(self.entropy_coef)
 
     @property
+    def notes_flat(self) -> bool:
+        """Whether log-probabilities of the rollout are asked of such completions too."""
+        chosen = self.top_entropy_quantile < 1 or self.vllm_importance_sampling_correction
+        return chosen or self.flat_rows_teach
+
+    @property
     def clip(self) -> tuple[float, float]:
         """Lower and upper clip range."""
         return self.epsilon, self.epsilon if self.epsilon_high is None else self.epsilon_high

@@ -30,12 +30,18 @@ def credit(
     learned = [
         c for c in items if c.learned_from(config.mask_truncated_completions and not in_reward)
     ]
+    beta = Coefficients.of(config, carried or {}).beta
+    if not in_reward:
+        assign_advantages(items, config, beta)
     if learned and config.notes_old:
-        note_logps(policy, learned, config, which="old", carried=carried)
+        all_of_them = config.notes_flat or in_reward
+        moving = [c for c in learned if all_of_them or c.advantage]
+        note_logps(policy, moving, config, which="old", carried=carried)
     if learned and config.beta:
         with policy.as_reference():
             note_logps(policy, learned, config, which="ref", carried=carried)
-    assign_advantages(items, config, Coefficients.of(config, carried or {}).beta)
+    if in_reward:
+        assign_advantages(items, config, beta)
 
 
 def assign_advantages(

@@ -24,8 +24,8 @@ _LONGEST = 1024
 def can_pack(policy: Policy, items: Sequence[Completion]) -> bool:
     """Whether these can be packed; warns once, with the reason, where they cannot.
 
-    The first call tries it: a prompt with two continuations and a sequence beside them, packed, must
-    have the log-probabilities that each has in a row by itself.
+    The first call tries it: a prompt with two continuations and a sequence beside them, packed,
+    must have the log-probabilities that each has in a row by itself.
     """
     if policy.packs is None:
         policy.window = _window(policy.base)

@@ -48,7 +48,7 @@ def in_parts(
     Raises:
         RewardKitError: if one completion alone does not fit.
     """
-    while True:
+    while items:
         room = room_of(policy, items, config, carried)
         failed = _first_that_fails(room.cut(items), work)
         if failed is None:

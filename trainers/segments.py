@@ -100,7 +100,7 @@ class Layout:
                 found.setdefault(family.prefix, []).append(pair)
         pieces = []
         for pairs in found.values():
-            keys = {queries: prompt for queries, prompt in pairs}
+            keys = dict(pairs)
             for batch in _batches(sorted(keys, key=lambda s: s[1])):
                 pieces.append(self._piece(batch, [keys[q] for q in batch], causal=False))
         return pieces

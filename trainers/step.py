@@ -18,7 +18,7 @@ from rewardkit.trainers.losses.objective import PolicyObjective, Tokens
 from rewardkit.trainers.losses.ragged import Ragged
 from rewardkit.trainers.losses.weights import Denominators
 from rewardkit.trainers.model import Policy
-from rewardkit.trainers.replay import in_parts
+from rewardkit.trainers.replay import BUDGET, in_parts
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.step_metrics import StepMetrics
 from rewardkit.trainers.tokens import flat_states
@@ -134,6 +134,8 @@ def optimizer_step(
     optimizer.zero_grad(set_to_none=True)
     scheduler.step()
     found = metrics.means(plan.coefficients)
+    if BUDGET in carried:
+        found[BUDGET] = carried[BUDGET]
     plan.coefficients.carry(
         config, carried, kl=found.get("kl"), entropy=metrics.entropy_where_it_acts
     )

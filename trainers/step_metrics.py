@@ -32,7 +32,7 @@ class StepMetrics:
         self._sums: dict[str, tuple[float, int]] = {}
         self._least: dict[str, float] = {}
         self._most: dict[str, float] = {}
-        self._tokens = {name: 0 for name in ("forwarded", "saved_prefix", "padding")}
+        self._tokens = dict.fromkeys(("forwarded", "saved_prefix", "padding"), 0)
 
     def count(self, length: int, forwarded: int) -> None:
         """Count a micro-batch's sequences, ``length`` tokens in all, and what they came to."""

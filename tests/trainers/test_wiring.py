@@ -8,7 +8,7 @@ model's own logits, in float64.
 from __future__ import annotations
 
 import itertools
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,6 @@ from rewardkit.trainers.step import optimizer_step
 ADVANTAGES = [1.4, -0.3, -1.1, 0.6]
 TEXTS = ["4", "seventeen", "it is 4", "2+2=5?"]
 ROWS: list[dict[str, Any]] = [{"prompt": f"{i}+{i}="} for i in range(8)]
-
-
-def policy_in_float64(tiny_model: Path) -> Policy:
-    policy = Policy.load(str(tiny_model), config=GRPOConfig(gradient_checkpointing=False))
-    policy.base.double()
-    for module in policy.base.modules():
-        if type(module).__name__ == "LlamaRMSNorm":  # its own forward rounds to float32
-            module.forward = partial(rms_norm, module)  # type: ignore[assignment]
-    return policy
-
-
-def rms_norm(module: Any, x: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.rms_norm(x, x.shape[-1:], module.weight, module.variance_epsilon)
 
 
 def rollout(policy: Policy) -> list[Completion]:
@@ -111,13 +98,19 @@ def naive_loss(policy: Policy, cut: list[list[Completion]], config: GRPOConfig) 
 )
 @pytest.mark.parametrize("cut", [[4], [1, 3], [2, 2]], ids=str)
 def test_the_gradient_of_a_step_is_that_of_the_objective(
-    tiny_model: Path, loss_type: str, changes: dict[str, Any], cut: list[int]
+    tiny_model: Path,
+    in_float64: Callable[[Policy], Policy],
+    loss_type: str,
+    changes: dict[str, Any],
+    cut: list[int],
 ) -> None:
     config = GRPOConfig(
         loss_type=loss_type,  # type: ignore[arg-type]
         temperature=0.9, max_completion_length=20, max_grad_norm=1e9, head_budget_mib=0.02, **changes,
     )  # fmt: skip
-    policy = policy_in_float64(tiny_model)
+    policy = in_float64(
+        Policy.load(str(tiny_model), config=GRPOConfig(gradient_checkpointing=False))
+    )
     items = rollout(policy)
     bounds = [0, *itertools.accumulate(cut)]
     parts = [items[a:b] for a, b in itertools.pairwise(bounds)]
@@ -184,7 +177,7 @@ def test_old_log_probabilities_are_noted_where_the_policy_moves_between_steps(
     run = trainer(tiny_model, steps_per_generation=2, num_iterations=2)
     run._step()
     assert run.progress.rollouts is not None
-    assert all(c.old_logps is not None for c in run.progress.rollouts)
+    assert all(c.old_logps is not None for c in run.progress.rollouts if c.advantage)
     before = [c.old_logps.clone() for c in run.progress.rollouts if c.old_logps is not None]
     run._step()
     after = [c.old_logps for c in run.progress.rollouts if c.old_logps is not None]
