@@ -38,6 +38,8 @@ class UnpackableError(Exception):
 
 def install(model: Any) -> str | None:
     """Give a model this attention in place of ``sdpa``; a reason why not, if it cannot be."""
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
     own = model.config._attn_implementation
     if own == NAME:
         return None
@@ -45,8 +47,6 @@ def install(model: Any) -> str | None:
         return f"its attention is {own!r} and not 'sdpa'"
     if not getattr(model, "_supports_attention_backend", False):
         return "its attention cannot be replaced"
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
     model.set_attn_implementation(NAME)
     return None if model.config._attn_implementation == NAME else "its attention stays as it is"
 

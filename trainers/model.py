@@ -37,6 +37,7 @@ class Policy:
         packs: whether it takes packed rows, see :mod:`rewardkit.trainers.packable`; ``None`` until
             it was tried.
         window: tokens up to which it does; ``None``: any number.
+        told_of_window: whether the user knows of a sequence that was longer.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
@@ -48,6 +49,7 @@ class Policy:
         self.decodes: bool | None = None
         self.packs: bool | None = None
         self.window: int | None = None
+        self.told_of_window = False
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:

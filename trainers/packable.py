@@ -34,10 +34,13 @@ def can_pack(policy: Policy, items: Sequence[Completion]) -> bool:
         if reason is not None:
             _warn(policy, reason)
     longest = max(len(c.prompt_ids) + len(c.ids) for c in items)
-    if policy.packs and policy.window is not None and longest > policy.window:
+    if not policy.packs or policy.window is None or longest <= policy.window:
+        return policy.packs
+    # Decided for each batch by itself: a run that resumes must come to the same.
+    if not policy.told_of_window:
         _warn(policy, f"its attention reaches {policy.window} tokens, and a sequence has {longest}")
-        policy.packs = False
-    return policy.packs
+        policy.told_of_window = True
+    return False
 
 
 def _warn(policy: Policy, reason: str) -> None:

@@ -142,10 +142,11 @@ def test_in_a_run_their_log_probabilities_are_not_noted_either(tiny_model: Path)
     config = GRPOConfig(
         num_generations=4, per_device_train_batch_size=8, max_completion_length=8, max_steps=2,
         num_iterations=2, learning_rate=1e-3, gradient_checkpointing=False,
+        shuffle_dataset=False,
     )  # fmt: skip
 
     def first_prompt_only(prompt: str, completion: str) -> float:
-        return float(len(completion)) if prompt.startswith(("0", "2", "4")) else 1.0
+        return float(len(completion)) if prompt == "0+0=" else 1.0
 
     rows = [{"prompt": f"{i}+{i}="} for i in range(6)]
     run = GRPOTrainer(tiny_model, Rubric(first_prompt_only), rows, config, quiet=True)
