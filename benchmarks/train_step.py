@@ -45,9 +45,9 @@ class Case:
 
 CASES = {
     "one long, seven short": Case(64, (1024, *[64] * 7), bar=4.0),
-    "prompt as long as responses": Case(512, (512,) * 8, bar=1.7),
+    "prompt as long as responses, 256": Case(256, (256,) * 8, bar=1.7),
+    "prompt as long as responses, 512": Case(512, (512,) * 8),
     "prompt four times the responses": Case(1024, (256,) * 8, bar=1.7),
-    "prompt a quarter of the responses": Case(128, (512,) * 8),
 }
 QUICK = {"quick": Case(32, (64, *[8] * 7))}
 

@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rewardkit.trainers.segments import Layout, Piece
+from rewardkit.trainers.segments import Layout, Piece, Pieces
 
 __all__ = ["LAYOUT", "NAME", "UnpackableError", "attend", "install"]
 
@@ -124,9 +124,10 @@ def _joined(
     """All of a kind in few calls, on the processor."""
     heads, tokens = query.shape[1:3]
     kv, width = key.shape[1], query.shape[-1]
+    pieces = layout.pieces(heads * width)
     # [key heads, T, queries to each, D] and [key heads, T, D]
     q = query[0].view(kv, heads // kv, tokens, width).transpose(1, 2)
-    out: torch.Tensor = _Joined.apply(q, key[0], value[0], layout, scale)  # type: ignore[no-untyped-call]
+    out: torch.Tensor = _Joined.apply(q, key[0], value[0], pieces, scale)  # type: ignore[no-untyped-call]
     return out.transpose(0, 1).reshape(1, tokens, heads, width)
 
 
@@ -139,25 +140,24 @@ class _Joined(torch.autograd.Function):
         q: torch.Tensor,
         k: torch.Tensor,
         v: torch.Tensor,
-        layout: Layout,
+        pieces: Pieces,
         scale: float,
     ) -> torch.Tensor:
         out = _row_major(q)
         mass = q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
-        for piece in layout.own:
+        for piece in pieces.own:
             part, logs = _forward(q, k, v, piece, scale)
             _put(out, piece, part)
             _put(mass, piece, logs)
-        for piece in layout.shared:
-            part, logs = _forward(q, k, v, piece, scale)
+        for piece in pieces.shared:
+            part, logs = (_only_real(x, piece) for x in _forward(q, k, v, piece, scale))
             before, logs_before = _real(out, piece), _real(mass, piece)
-            part, logs = _only_real(part, piece), _only_real(logs, piece)
-            both = torch.logaddexp(logs, logs_before)
-            ours, theirs = ((x - both).exp()[..., None] for x in (logs, logs_before))
-            _put(out, piece, (part * ours + before * theirs).to(out.dtype), real=True)
-            _put(mass, piece, both, real=True)
+            share = torch.sigmoid(logs - logs_before)[..., None]
+            joined = torch.lerp(before.to(share.dtype), part.to(share.dtype), share)
+            _put(out, piece, joined.to(out.dtype), real=True)
+            _put(mass, piece, torch.logaddexp(logs, logs_before), real=True)
         ctx.save_for_backward(q, k, v, out, mass)
-        ctx.layout, ctx.scale = layout, scale
+        ctx.pieces, ctx.scale = pieces, scale
         return out
 
     @staticmethod
@@ -165,14 +165,14 @@ class _Joined(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q, k, v, out, mass = ctx.saved_tensors
         dq, dk, dv = _row_major(q), torch.empty_like(k), torch.empty_like(v)
-        for piece in ctx.layout.own:
+        for piece in ctx.pieces.own:
             parts = _backward(grad, q, k, v, out, mass, piece, ctx.scale)
             for whole, part in zip((dq, dk, dv), parts, strict=True):
                 _put(whole, piece, part)
-        for piece in ctx.layout.shared:
-            part_q, *part_kv = _backward(grad, q, k, v, out, mass, piece, ctx.scale)
-            _put(dq, piece, _only_real(part_q, piece) + _real(dq, piece), real=True)
-            for whole, part in zip((dk, dv), part_kv, strict=True):
+        for piece in ctx.pieces.shared:
+            parts = _backward(grad, q, k, v, out, mass, piece, ctx.scale)
+            _add(dq, piece, parts[0])
+            for whole, part in zip((dk, dv), parts[1:], strict=True):
                 _add_keys(whole, piece, part)
         return dq, dk, dv, None, None
 
@@ -263,6 +263,13 @@ def _put(whole: torch.Tensor, piece: Piece, part: torch.Tensor, *, real: bool = 
         return
     part = part if real else _only_real(part, piece)
     whole.index_copy_(1, _only_real(piece.queries[None], piece)[0], part)
+
+
+def _add(whole: torch.Tensor, piece: Piece, part: torch.Tensor) -> None:
+    if piece.single is not None:
+        whole[:, piece.single[0]] += part
+    else:
+        whole.index_add_(1, _only_real(piece.queries[None], piece)[0], _only_real(part, piece))
 
 
 def _add_keys(whole: torch.Tensor, piece: Piece, part: torch.Tensor) -> None:

@@ -8,15 +8,16 @@ kinds of pieces are enough: a segment on itself, and all that follows a prompt o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
-__all__ = ["Family", "Layout", "Piece"]
+__all__ = ["Family", "Layout", "Piece", "Pieces"]
 
-_TOGETHER = 2048
-"""Tokens up to which short segments are computed in one call: each call has its own cost."""
+_COPIED, _TOGETHER = 2**14, 2048
+"""Segments of up to so many numbers (tokens times width) are computed in one call, up to so many
+tokens of them: each call has its own cost. For longer ones to copy them together costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,18 @@ class Piece:
     single: tuple[slice, slice] | None = None
 
 
+class Pieces(NamedTuple):
+    """All of a row.
+
+    Attributes:
+        own: every segment on itself; each token is a query once.
+        shared: what follows a prompt on that prompt; each such token is a query once.
+    """
+
+    own: list[Piece]
+    shared: list[Piece]
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a packed row is divided.
@@ -81,17 +94,25 @@ class Layout:
 
     families: tuple[Family, ...]
     device: torch.device
+    _made: dict[int, Pieces] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
-    def own(self) -> list[Piece]:
-        """Every segment on itself: each token is a query once."""
+    def pieces(self, width: int) -> Pieces:
+        """Every segment on itself, and what follows a prompt on the prompt; made once.
+
+        Args:
+            width: numbers to a token, in all heads.
+        """
+        if width not in self._made:
+            short = max(16, _COPIED // width)
+            self._made[width] = Pieces(self._own(short), self._shared(short))
+        return self._made[width]
+
+    def _own(self, short: int) -> list[Piece]:
         segments = [s for family in self.families for s in family.segments()]
         ordered = sorted(segments, key=lambda s: s[1])
-        return [self._piece(batch, batch, causal=True) for batch in _batches(ordered)]
+        return [self._piece(batch, batch, causal=True) for batch in _batches(ordered, short)]
 
-    @cached_property
-    def shared(self) -> list[Piece]:
-        """What follows a prompt on the prompt: each such token is a query once."""
+    def _shared(self, short: int) -> list[Piece]:
         found: dict[int, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
         for family in self.families:
             if family.prefix:
@@ -101,7 +122,7 @@ class Layout:
         pieces = []
         for pairs in found.values():
             keys = dict(pairs)
-            for batch in _batches(sorted(keys, key=lambda s: s[1])):
+            for batch in _batches(sorted(keys, key=lambda s: s[1]), short):
                 pieces.append(self._piece(batch, [keys[q] for q in batch], causal=False))
         return pieces
 
@@ -125,12 +146,14 @@ class Layout:
         return rows, None if bool(real.all()) else real.nonzero()[:, 0].to(self.device)
 
 
-def _batches(runs: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+def _batches(runs: Sequence[tuple[int, int]], short: int) -> Iterator[list[tuple[int, int]]]:
     """Runs, shortest first, that are near enough in length to be computed together."""
     batch: list[tuple[int, int]] = []
     for run in runs:
-        if batch and (run[1] > 1.25 * batch[0][1] + 8 or run[1] * (len(batch) + 1) > _TOGETHER):
-            yield batch
+        unlike = batch and (run[1] > short or run[1] > 1.25 * batch[0][1] + 8)
+        if unlike or run[1] * (len(batch) + 1) > _TOGETHER:
+            if batch:
+                yield batch
             batch = []
         batch.append(run)
     if batch:

@@ -72,7 +72,10 @@ class StepPlan:
         denominators = Denominators(
             len(items), tokens, config.max_completion_length, len(kept), acted_on
         )
-        batch_tokens = {id(c): sum(len(b.ids) for b in batch) for batch in kept for c in batch}
+        together = [sum(len(c.ids) for c in batch) for batch in kept]
+        batch_tokens = {
+            id(c): count for batch, count in zip(kept, together, strict=True) for c in batch
+        }
         trained = with_gradient(items, config)
         flat = _length(items) - _length(trained)
         return cls(trained, denominators, coefficients, threshold, batch_tokens, flat)

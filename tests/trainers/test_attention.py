@@ -95,10 +95,13 @@ def test_so_is_the_way_of_other_devices(
 
 def test_many_short_segments_take_few_calls_and_no_mask() -> None:
     layout = layout_of([(6, [20, 21, 22, 23])] * 32)
-    assert len(layout.own) <= 6
-    assert len(layout.shared) == 2
-    sizes = [piece.batch * len(piece.queries) // piece.batch for piece in layout.own]
+    own, shared = layout.pieces(width=64)
+    assert len(own) <= 6
+    assert len(shared) == 2
+    sizes = [len(piece.queries) for piece in own]
     assert sum(sizes) <= 1.25 * layout.families[-1].stop + 8 * 32 * 5
+    wide = layout.pieces(width=4096)
+    assert {piece.batch for piece in wide.shared} == {1}
 
 
 def test_in_lower_precision_it_rounds_as_one_kernel_does() -> None:

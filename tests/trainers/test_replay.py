@@ -103,8 +103,9 @@ def test_the_step_is_replayed_to_the_same_gradient_and_the_budget_sticks(
     assert torch.equal(again, got)
 
 
-@pytest.mark.parametrize("budget", [1, 13, 17, 30, 44, 1000])
-@pytest.mark.parametrize("lora", [None, LoraSettings(r=2)], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    ("budget", "lora"), [(1, None), (17, LoraSettings(r=2)), (30, None), (1000, None)]
+)
 def test_any_budget_of_tokens_gives_the_same_gradient(
     small_model: Callable[..., Policy],
     in_float64: Callable[[Policy], Policy],
