@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,10 +39,10 @@ def tokens(rows: Rows, part: list[Completion]) -> int:
 
 @given(groups=GROUPS, order=st.randoms(), budget=st.integers(1, 150), data=st.data())
 def test_a_budget_of_tokens_is_kept_and_nothing_is_lost(
-    groups: list[tuple[int, list[int]]], order: st.randoms, budget: int, data: st.DataObject
+    groups: list[tuple[int, list[int]]], order: random.Random, budget: int, data: st.DataObject
 ) -> None:
     items = completions(groups)
-    order.shuffle(items)  # type: ignore[attr-defined]
+    order.shuffle(items)
     rows = data.draw(st.sampled_from(LAYOUTS))
     room = Room(rows, completions=3, tokens=budget)
     parts = room.cut(items)
