@@ -59,6 +59,10 @@ class Room:
                 bins.append(list(bundle))
             else:
                 room += bundle
+        if self.tokens is None and len(bins) > -(-len(items) // self.completions):
+            row = [size for family in families for size in family]
+            step = self.completions
+            bins = [row[k : k + step] for k in range(0, len(row), step)]
         bins.sort(key=lambda b: (-self._tokens(b), b[0].place))
         return [[items[i] for i in sorted(s.place for s in sizes)] for sizes in bins]
 

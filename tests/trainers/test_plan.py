@@ -64,6 +64,7 @@ def test_without_a_budget_it_is_so_many_completions_at_a_time(
     parts = Room("shared", size).cut(items)
     assert sorted(id(c) for part in parts for c in part) == sorted(map(id, items))
     assert all(0 < len(part) <= size for part in parts)
+    assert len(parts) == -(-len(items) // size)
 
 
 def test_completions_of_a_prompt_stay_together_where_there_is_room() -> None:
