@@ -164,6 +164,11 @@ class GRPOConfig(Strict):
     gradient_checkpointing: bool = True
     head_budget_mib: float = Field(default=64.0, gt=0)
     """Memory that the logits of one chunk of tokens may take."""
+    prefix_sharing: bool = True
+    """Compute a prompt once for all its completions in a micro-batch."""
+    max_tokens_per_microbatch: int | None = Field(default=None, ge=1)
+    """Tokens that go through the model at a time; ``None``: ``per_device_train_batch_size``
+    completions at a time, whatever their length."""
 
     # running
     seed: int = 42
@@ -246,6 +251,19 @@ class GRPOConfig(Strict):
             or self.top_entropy_quantile < 1
             or bool(self.beta and self.kl_placement == "reward")
         )
+
+    @property
+    def flat_rows_teach(self) -> bool:
+        """Whether a completion with an advantage of 0 has a gradient, or moves a coefficient."""
+        in_loss = bool(self.beta) and self.kl_placement == "loss"
+        adapted = self.kl_target is not None or self.use_adaptive_entropy
+        return in_loss or adapted or bool(self.entropy_coef)
+
+    @property
+    def notes_flat(self) -> bool:
+        """Whether log-probabilities of the rollout are asked of such completions too."""
+        chosen = self.top_entropy_quantile < 1 or self.vllm_importance_sampling_correction
+        return chosen or self.flat_rows_teach
 
     @property
     def clip(self) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 
 from rewardkit.errors import ConfigError
 from rewardkit.score import Score
@@ -22,7 +22,7 @@ def credit(
     policy: Policy,
     items: Sequence[Completion],
     config: GRPOConfig,
-    carried: Mapping[str, float] | None = None,
+    carried: MutableMapping[str, float] | None = None,
 ) -> None:
     """Note on each completion of a generation what learning from it needs: log-probabilities of the
     policy and of the reference where they are asked for, and the advantage."""
@@ -30,12 +30,18 @@ def credit(
     learned = [
         c for c in items if c.learned_from(config.mask_truncated_completions and not in_reward)
     ]
+    beta = Coefficients.of(config, carried or {}).beta
+    if not in_reward:
+        assign_advantages(items, config, beta)
     if learned and config.notes_old:
-        note_logps(policy, learned, config, which="old")
+        all_of_them = config.notes_flat or in_reward
+        moving = [c for c in learned if all_of_them or c.advantage]
+        note_logps(policy, moving, config, which="old", carried=carried)
     if learned and config.beta:
         with policy.as_reference():
-            note_logps(policy, learned, config, which="ref")
-    assign_advantages(items, config, Coefficients.of(config, carried or {}).beta)
+            note_logps(policy, learned, config, which="ref", carried=carried)
+    if in_reward:
+        assign_advantages(items, config, beta)
 
 
 def assign_advantages(

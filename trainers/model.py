@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.trainers.attention import LAYOUT
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 from rewardkit.trainers.head import head_of
 from rewardkit.trainers.loading import load_tokenizer, load_trainable, lora_facts, quiet
+from rewardkit.trainers.packing import Packed
 
 __all__ = ["Policy", "as_policy"]
 
@@ -32,6 +34,10 @@ class Policy:
     Attributes:
         decodes: whether :mod:`rewardkit.trainers.rollout.decode` can write with this model;
             ``None`` until it was tried.
+        packs: whether it takes packed rows, see :mod:`rewardkit.trainers.packable`; ``None`` until
+            it was tried.
+        window: tokens up to which it does; ``None``: any number.
+        told_of_window: whether the user knows of a sequence that was longer.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
@@ -41,6 +47,9 @@ class Policy:
         self.head = head_of(self.base)
         self._body = self.base.base_model
         self.decodes: bool | None = None
+        self.packs: bool | None = None
+        self.window: int | None = None
+        self.told_of_window = False
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:
@@ -102,6 +111,24 @@ class Policy:
         out = self._body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
         states: torch.Tensor = out.last_hidden_state
         return states
+
+    def packed(self, row: Packed) -> torch.Tensor:
+        """Last hidden states of a packed row, ``[T, H]``."""
+        # A mask of four dimensions is handed on as it is: none is made for the row.
+        unused = torch.ones((1, 1, 1, 1), dtype=torch.bool, device=row.ids.device)
+        out = self._body(
+            input_ids=row.ids[None],
+            position_ids=row.positions[None],
+            attention_mask=unused,
+            use_cache=False,
+            **{LAYOUT: row.layout},
+        )
+        states: torch.Tensor = out.last_hidden_state[0]
+        return states
+
+    def bodies(self) -> list[Any]:
+        """The models that :meth:`hidden` may go through: the policy's, and a separate reference."""
+        return [model for model in (self.base, self._reference) if model is not None]
 
     def advance(
         self,

@@ -18,11 +18,12 @@ from rewardkit.trainers.losses.objective import PolicyObjective, Tokens
 from rewardkit.trainers.losses.ragged import Ragged
 from rewardkit.trainers.losses.weights import Denominators
 from rewardkit.trainers.model import Policy
+from rewardkit.trainers.replay import BUDGET, in_parts
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.step_metrics import StepMetrics
 from rewardkit.trainers.tokens import flat_states
 
-__all__ = ["StepPlan", "accumulate", "optimizer_step"]
+__all__ = ["StepPlan", "accumulate", "optimizer_step", "with_gradient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,21 @@ class StepPlan:
     """What is fixed for a whole step before its first backward, however it is cut.
 
     Attributes:
-        micro_batches: what is learned from; none of them is empty.
-        denominators: what losses are divided by.
+        trained: what goes through the model; never empty.
+        denominators: what losses are divided by: of all that is learned from.
         coefficients: the weights of KL and entropy.
         threshold: entropy from which on a token is learned from; ``None``: every one is.
+        batch_tokens: tokens of the micro-batch that the configuration puts each completion in, by
+            its ``id``.
+        flat: tokens of completions that are learned from, but have no gradient.
     """
 
-    micro_batches: list[list[Completion]]
+    trained: list[Completion]
     denominators: Denominators
     coefficients: Coefficients
     threshold: float | None
+    batch_tokens: dict[int, int]
+    flat: int
 
     @classmethod
     def of(
@@ -66,7 +72,25 @@ class StepPlan:
         denominators = Denominators(
             len(items), tokens, config.max_completion_length, len(kept), acted_on
         )
-        return cls(kept, denominators, coefficients, threshold)
+        together = [sum(len(c.ids) for c in batch) for batch in kept]
+        batch_tokens = {
+            id(c): count for batch, count in zip(kept, together, strict=True) for c in batch
+        }
+        trained = with_gradient(items, config)
+        flat = _length(items) - _length(trained)
+        return cls(trained, denominators, coefficients, threshold, batch_tokens, flat)
+
+
+def with_gradient(items: Sequence[Completion], config: GRPOConfig) -> list[Completion]:
+    """Those that can have one: without KL and entropy in the loss, an advantage of 0 is none.
+
+    Where that would be none at all the shortest is left, so that every parameter has a gradient,
+    of zeros, and the optimizer does what it would have done.
+    """
+    if config.flat_rows_teach:
+        return list(items)
+    found = [c for c in items if c.advantage]
+    return found or [min(items, key=_tokens_of)]
 
 
 def optimizer_step(
@@ -86,19 +110,21 @@ def optimizer_step(
         policy: learns.
         optimizer: of its trainable parameters.
         scheduler: of the learning rate.
-        micro_batches: the completions, as many at a time as memory allows.
+        micro_batches: the completions, as the configuration groups them; how they go through the
+            model, :mod:`rewardkit.trainers.plan` decides.
         config: of the run.
-        carried: what the run carries from step to step; adapted coefficients are noted in it.
+        carried: what the run carries from step to step; adapted coefficients are noted in it, and
+            a budget of tokens that was made smaller.
 
     Raises:
-        RewardKitError: if the loss or the gradient is not finite; nothing has changed then.
+        RewardKitError: if the loss or the gradient is not finite, or a single completion does not
+            fit into memory; nothing has changed then.
     """
     carried = {} if carried is None else carried
     plan = StepPlan.of(micro_batches, config, Coefficients.of(config, carried))
     if plan is None:
         return {"loss": None, "grad_norm": None, "skipped": 1}
-    metrics = StepMetrics(config)
-    loss = sum(accumulate(policy, part, plan, config, metrics) for part in plan.micro_batches)
+    loss, metrics = _learn(policy, optimizer, plan, config, carried)
     norm = float(torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm))
     if not (math.isfinite(loss) and math.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
@@ -111,10 +137,39 @@ def optimizer_step(
     optimizer.zero_grad(set_to_none=True)
     scheduler.step()
     found = metrics.means(plan.coefficients)
+    if BUDGET in carried:
+        found[BUDGET] = carried[BUDGET]
     plan.coefficients.carry(
         config, carried, kl=found.get("kl"), entropy=metrics.entropy_where_it_acts
     )
     return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **found}
+
+
+def _learn(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    plan: StepPlan,
+    config: GRPOConfig,
+    carried: MutableMapping[str, float],
+) -> tuple[float, StepMetrics]:
+    """All gradients of a step; its loss, and what was measured on the way."""
+    losses: list[float] = []
+    metrics = StepMetrics(config, plan.flat)
+
+    def work(part: list[Completion]) -> None:
+        losses.append(accumulate(policy, part, plan, config, metrics))
+
+    def undo() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        losses.clear()
+        metrics.clear()
+
+    try:
+        in_parts(policy, plan.trained, config, carried, work, undo=undo)
+    except RewardKitError:
+        undo()
+        raise
+    return sum(losses), metrics
 
 
 def accumulate(
@@ -126,7 +181,7 @@ def accumulate(
 ) -> float:
     """Add a micro-batch's share to the gradients; returns its share in the loss."""
     with policy.autocast(config.bf16):
-        states = flat_states(policy, batch)
+        states = flat_states(policy, batch, share=config.prefix_sharing)
         tokens = _tokens(batch, states.ragged, plan, config, _precision(states.hidden))
         objective = PolicyObjective(
             tokens,
@@ -145,6 +200,7 @@ def accumulate(
         )
     result.loss.backward()
     metrics.add(objective, result.logp, result.entropy)
+    metrics.count(_length(batch), states.forwarded)
     return float(result.loss.detach())
 
 
@@ -180,7 +236,16 @@ def _tokens(
         ref=flat(ref, "log-probabilities of the reference") if config.beta else None,
         sampling=flat(sampling, "log-probabilities of sampling") if corrects or masks else None,
         chosen=chosen,
+        batch_tokens=torch.tensor([plan.batch_tokens[id(c)] for c in batch], device=device),
     )
+
+
+def _tokens_of(item: Completion) -> int:
+    return len(item.prompt_ids) + len(item.ids)
+
+
+def _length(items: Sequence[Completion]) -> int:
+    return sum(map(_tokens_of, items))
 
 
 def _precision(hidden: torch.Tensor) -> torch.dtype:

@@ -15,13 +15,30 @@ __all__ = ["StepMetrics"]
 
 
 class StepMetrics:
-    """Sums over the tokens (or completions, for their own ratios) that a step learns from."""
+    """Sums over the tokens (or completions, for their own ratios) that go through the model.
 
-    def __init__(self, config: GRPOConfig) -> None:
-        self._config = config
+    Args:
+        config: of the run.
+        flat: tokens of sequences that are learned from, but are not computed, as they have no
+            gradient.
+    """
+
+    def __init__(self, config: GRPOConfig, flat: int = 0) -> None:
+        self._config, self._flat = config, flat
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all micro-batches."""
         self._sums: dict[str, tuple[float, int]] = {}
         self._least: dict[str, float] = {}
         self._most: dict[str, float] = {}
+        self._tokens = dict.fromkeys(("forwarded", "saved_prefix", "padding"), 0)
+
+    def count(self, length: int, forwarded: int) -> None:
+        """Count a micro-batch's sequences, ``length`` tokens in all, and what they came to."""
+        self._tokens["forwarded"] += forwarded
+        self._tokens["saved_prefix"] += max(0, length - forwarded)
+        self._tokens["padding"] += max(0, forwarded - length)
 
     @torch.no_grad()
     def add(self, objective: PolicyObjective, logp: torch.Tensor, entropy: torch.Tensor) -> None:
@@ -44,6 +61,8 @@ class StepMetrics:
         """All of it; coefficients that move are logged as they were in this step."""
         found = {name: total / max(count, 1) for name, (total, count) in self._sums.items()}
         found |= self._least | self._most
+        found |= {f"tokens/{name}": count for name, count in self._tokens.items()}
+        found["tokens/saved_skip"] = self._flat
         found.pop("entropy/chosen", None)
         if self._config.entropy_coef or self._config.use_adaptive_entropy:
             found["entropy_coef"] = coefficients.entropy_coef

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,9 @@ from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.head import token_logps
 from rewardkit.trainers.losses.ragged import Ragged
 from rewardkit.trainers.model import Policy
+from rewardkit.trainers.packable import can_pack
+from rewardkit.trainers.packing import Packed
+from rewardkit.trainers.replay import in_parts
 from rewardkit.trainers.rollout.batch import Completion
 
 __all__ = ["Flat", "States", "flat_logps", "flat_states", "note_logps"]
@@ -25,11 +28,13 @@ class States:
         hidden: ``[M, H]``, the states that the tokens are predicted from, with gradient.
         targets: ``[M]``, the tokens.
         ragged: which completion each belongs to.
+        forwarded: tokens that went through the model for them, padding included.
     """
 
     hidden: torch.Tensor
     targets: torch.Tensor
     ragged: Ragged
+    forwarded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +54,37 @@ class Flat:
     lengths: torch.Tensor
 
 
-def flat_states(policy: Policy, items: Sequence[Completion]) -> States:
+def flat_states(policy: Policy, items: Sequence[Completion], *, share: bool = True) -> States:
     """The policy's last states where they predict a completion token; no other reaches the head.
 
-    Sequences are padded on the right, where a causal model cannot see it.
+    Sequences are packed into one row, prompts shared; or padded on the right, where a causal model
+    cannot see it, for a model that does not take packed rows.
     """
     device = policy.device
+    targets = torch.tensor([i for c in items for i in c.ids], device=device)
+    ragged = Ragged.of(torch.tensor([len(c.ids) for c in items], device=device))
+    if can_pack(policy, items):
+        row = Packed.of(items, device, share=share)
+        states = policy.packed(row).index_select(0, row.predicts)
+        return States(states, targets, ragged, len(row.ids))
+    ids, mask, predicts = _padded(items, policy.tokenizer.pad_token_id)
+    states = policy.hidden(ids.to(device), mask.to(device))
+    return States(states[ragged.rows, predicts.to(device)], targets, ragged, ids.numel())
+
+
+def _padded(
+    items: Sequence[Completion], pad: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens and mask, ``[N, T]``, and where in its row each completion token is predicted."""
     sequences = [c.prompt_ids + c.ids for c in items]
     width = max(map(len, sequences))
-    ids = torch.full((len(items), width), policy.tokenizer.pad_token_id, dtype=torch.long)
+    ids = torch.full((len(items), width), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for i, sequence in enumerate(sequences):
         ids[i, : len(sequence)] = torch.tensor(sequence)
         mask[i, : len(sequence)] = 1
-    ragged = Ragged.of(torch.tensor([len(c.ids) for c in items]))
-    predicts = torch.cat(
-        [torch.arange(len(c.prompt_ids) - 1, len(c.prompt_ids) + len(c.ids) - 1) for c in items]
-    )
-    targets = ids[ragged.rows, predicts + 1]
-    states = policy.hidden(ids.to(device), mask.to(device))
-    ragged = Ragged(ragged.rows.to(device), ragged.lengths.to(device))
-    return States(states[ragged.rows, predicts.to(device)], targets.to(device), ragged)
+    predicts = [torch.arange(len(c.ids)) + len(c.prompt_ids) - 1 for c in items]
+    return ids, mask, torch.cat(predicts)
 
 
 def flat_logps(
@@ -77,7 +92,7 @@ def flat_logps(
 ) -> Flat:
     """Log-probabilities of every completion token under the policy, and entropies if wanted."""
     with policy.autocast(config.bf16):
-        states = flat_states(policy, items)
+        states = flat_states(policy, items, share=config.prefix_sharing)
         logp, found = token_logps(
             policy.head,
             states.hidden,
@@ -91,15 +106,20 @@ def flat_logps(
 
 @torch.no_grad()
 def note_logps(
-    policy: Policy, items: Sequence[Completion], config: GRPOConfig, *, which: Literal["old", "ref"]
+    policy: Policy,
+    items: Sequence[Completion],
+    config: GRPOConfig,
+    *,
+    which: Literal["old", "ref"],
+    carried: MutableMapping[str, float] | None = None,
 ) -> None:
     """Note on each completion its log-probabilities now: the policy's, or (where the policy is the
     reference for a moment) the reference's. With ``"old"`` entropies too, if the loss needs them.
+    ``carried`` as of :func:`rewardkit.trainers.replay.in_parts`.
     """
     entropy = which == "old" and config.top_entropy_quantile < 1
-    size = config.per_device_train_batch_size
-    for start in range(0, len(items), size):
-        part = items[start : start + size]
+
+    def work(part: list[Completion]) -> None:
         flat = flat_logps(policy, part, config, entropy=entropy)
         lengths = flat.lengths.tolist()
         found = flat.logp.cpu().split(lengths), flat.entropy.cpu().split(lengths)
@@ -110,3 +130,5 @@ def note_logps(
             item.old_logps = logp.clone()
             if entropy:
                 item.entropies = entropies.clone()
+
+    in_parts(policy, items, config, {} if carried is None else carried, work)

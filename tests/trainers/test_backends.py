@@ -91,6 +91,7 @@ def test_both_backends_log_the_same_names_to_the_same_folder(
                 (
                     "time/",
                     "notes",
+                    "tokens/",
                     "unscorable/",
                     "eval/greedy/unscorable/",
                     "eval/sampled/unscorable/",

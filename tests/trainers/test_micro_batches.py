@@ -95,8 +95,10 @@ def test_the_gradient_does_not_depend_on_cut_and_order(
     order = data.draw(st.permutations(items))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(items) - 1))))
     parts = [list(order[a:b]) for a, b in itertools.pairwise([0, *cuts, len(items)])]
+    budget = data.draw(st.none() | st.integers(1, 60))
+    changes = {"max_tokens_per_microbatch": budget, "prefix_sharing": data.draw(st.booleans())}
     want = whole(str(tiny_model), place)
-    got = gradient(policy, parts, config)
+    got = gradient(policy, parts, config.model_copy(update=changes))
     assert float((got - want).norm()) <= 1e-6 * float(want.norm())
 
 

@@ -8,6 +8,7 @@ model's own logits, in float64.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,6 @@ from rewardkit.trainers.step import optimizer_step
 ADVANTAGES = [1.4, -0.3, -1.1, 0.6]
 TEXTS = ["4", "seventeen", "it is 4", "2+2=5?"]
 ROWS: list[dict[str, Any]] = [{"prompt": f"{i}+{i}="} for i in range(8)]
-
-
-def policy_in_float64(tiny_model: Path) -> Policy:
-    policy = Policy.load(str(tiny_model), config=GRPOConfig(gradient_checkpointing=False))
-    policy.base.double()
-    return policy
 
 
 def rollout(policy: Policy) -> list[Completion]:
@@ -103,13 +98,19 @@ def naive_loss(policy: Policy, cut: list[list[Completion]], config: GRPOConfig) 
 )
 @pytest.mark.parametrize("cut", [[4], [1, 3], [2, 2]], ids=str)
 def test_the_gradient_of_a_step_is_that_of_the_objective(
-    tiny_model: Path, loss_type: str, changes: dict[str, Any], cut: list[int]
+    tiny_model: Path,
+    in_float64: Callable[[Policy], Policy],
+    loss_type: str,
+    changes: dict[str, Any],
+    cut: list[int],
 ) -> None:
     config = GRPOConfig(
         loss_type=loss_type,  # type: ignore[arg-type]
         temperature=0.9, max_completion_length=20, max_grad_norm=1e9, head_budget_mib=0.02, **changes,
     )  # fmt: skip
-    policy = policy_in_float64(tiny_model)
+    policy = in_float64(
+        Policy.load(str(tiny_model), config=GRPOConfig(gradient_checkpointing=False))
+    )
     items = rollout(policy)
     bounds = [0, *itertools.accumulate(cut)]
     parts = [items[a:b] for a, b in itertools.pairwise(bounds)]
@@ -176,7 +177,7 @@ def test_old_log_probabilities_are_noted_where_the_policy_moves_between_steps(
     run = trainer(tiny_model, steps_per_generation=2, num_iterations=2)
     run._step()
     assert run.progress.rollouts is not None
-    assert all(c.old_logps is not None for c in run.progress.rollouts)
+    assert all(c.old_logps is not None for c in run.progress.rollouts if c.advantage)
     before = [c.old_logps.clone() for c in run.progress.rollouts if c.old_logps is not None]
     run._step()
     after = [c.old_logps for c in run.progress.rollouts if c.old_logps is not None]
@@ -278,7 +279,12 @@ def test_dropout_is_off_unless_it_is_asked_for(tiny_model: Path) -> None:
 def test_bf16_computes_in_bfloat16_and_keeps_the_weights_in_float32(tiny_model: Path) -> None:
     run = trainer(tiny_model, bf16=True, max_steps=1)
     seen = set()
-    run.policy.base.model.layers[0].mlp.register_forward_hook(lambda m, a, out: seen.add(out.dtype))
+
+    def note(module: Any, inputs: Any, out: torch.Tensor) -> None:
+        if torch.is_grad_enabled():  # what is written and tried is not in autocast
+            seen.add(out.dtype)
+
+    run.policy.base.model.layers[0].mlp.register_forward_hook(note)
     run.train()
     assert seen == {torch.bfloat16}
     assert {p.dtype for p in run.policy.trainable()} == {torch.float32}

@@ -43,6 +43,8 @@ _NOT_CARRIED = {
     "vllm_importance_sampling_clip_min": _ONLY_VLLM,
     "ref_refresh_every": "TRL mixes the reference in place (sync_ref_model) and not with adapters",
     "head_budget_mib": "TRL's head has tiles of its own",
+    "prefix_sharing": "TRL computes a prompt once for each completion",
+    "max_tokens_per_microbatch": "TRL's micro-batches count completions",
     "rollout_batch_size": "TRL generates each generation batch at once",
     "dynamic_sampling": "TRL keeps groups without variance",
     "max_resample_times": "TRL keeps groups without variance",

@@ -27,6 +27,8 @@ class Tokens:
         ref: of the reference policy; ``None`` without KL in the loss.
         sampling: as the engine said when it sampled; ``None`` if it did not.
         chosen: 1 for tokens that the policy loss acts on, else 0; ``None``: all.
+        batch_tokens: ``[N]``, for ``bnpo``: tokens of the micro-batch that each completion belongs
+            to by the configuration; ``None``: they are one.
     """
 
     ragged: Ragged
@@ -35,6 +37,7 @@ class Tokens:
     ref: torch.Tensor | None = None
     sampling: torch.Tensor | None = None
     chosen: torch.Tensor | None = None
+    batch_tokens: torch.Tensor | None = None
 
 
 class PolicyObjective:
@@ -67,7 +70,11 @@ class PolicyObjective:
         self.beta = beta if config.kl_placement == "loss" else 0.0
         self.entropy_coef = entropy_coef
         self._weight = token_weights(
-            self.loss.share, tokens.ragged, denominators, tokens.advantage.dtype
+            self.loss.share,
+            tokens.ragged,
+            denominators,
+            tokens.advantage.dtype,
+            tokens.batch_tokens,
         )
         self.correction = _correction(tokens, config)
 

@@ -32,7 +32,11 @@ class Denominators:
 
 
 def token_weights(
-    share: str, ragged: Ragged, denominators: Denominators, dtype: torch.dtype
+    share: str,
+    ragged: Ragged,
+    denominators: Denominators,
+    dtype: torch.dtype,
+    batch_tokens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """One over what each token's loss is divided by, ``[M]``; so micro-batches' losses add up.
 
@@ -43,11 +47,14 @@ def token_weights(
       (arXiv 2503.20783).
     - ``sum``: the mean over completions of their sum over tokens: luspo (arXiv 2602.05261).
     - ``micro_batch``: the mean over the tokens of the micro-batch, and over micro-batches: bnpo. By
-      this definition, TRL's, it alone does depend on the cut.
+      this definition, TRL's, it alone does depend on how completions are grouped: as configured,
+      with ``batch_tokens [N]`` tokens in each completion's group, or as they are here.
     """
     d = denominators
     if share == "completion":
         return ragged.spread(1 / (ragged.lengths.to(dtype) * d.completions))
+    if share == "micro_batch" and batch_tokens is not None:
+        return ragged.spread(1 / (batch_tokens.to(dtype) * d.micro_batches))
     over = {
         "token": d.tokens,
         "constant": d.completions * d.max_completion_length,
