@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from rewardkit.errors import ConfigError, RewardKitWarning
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.head import head_of
 from rewardkit.trainers.loading import load_tokenizer, load_trainable, lora_facts, quiet
+from rewardkit.trainers.memory.install import Installed, install
 
 __all__ = ["Policy", "as_policy"]
 
@@ -32,6 +33,7 @@ class Policy:
     Attributes:
         decodes: whether :mod:`rewardkit.trainers.rollout.decode` can write with this model;
             ``None`` until it was tried.
+        savings: what :meth:`save_memory` has put on the model.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
@@ -41,6 +43,7 @@ class Policy:
         self.head = head_of(self.base)
         self._body = self.base.base_model
         self.decodes: bool | None = None
+        self.savings: Installed | None = None
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:
@@ -55,15 +58,26 @@ class Policy:
         dtype: Dtype = "float32",
         lora: LoraSettings | None = None,
         config: GRPOConfig | None = None,
+        **quantization: Any,
     ) -> Policy:
         """A policy from a folder or hub name; a folder with an adapter is trained on.
 
+        Args:
+            source: the folder or name.
+            dtype: of the weights; of those that are not quantised, if some are.
+            lora: settings of new adapters.
+            config: of the run.
+            quantization: keys of :class:`QuantSettings`; ``load_in_4bit=True`` is QLoRA.
+
         Raises:
             ConfigError: if the folder is not there or holds no model of a known kind.
+            MissingExtraError: if quantisation needs a package that is not installed.
         """
         config = config or GRPOConfig()
-        model, trained_before = load_trainable(source, dtype, lora, config)
+        quant = QuantSettings(**quantization)
+        model, trained_before = load_trainable(source, dtype, lora, config, quant)
         policy = cls(model, load_tokenizer(source), keep_reference=config.beta > 0)
+        policy.save_memory(config)
         if trained_before and config.beta and config.reference == "start":
             policy.refresh_reference()  # off is not where an adapter with a past begins
         return policy
@@ -96,6 +110,19 @@ class Policy:
     def trainable(self) -> list[torch.nn.Parameter]:
         """Parameters that are learned, in a fixed order."""
         return [p for p in self.model.parameters() if p.requires_grad]
+
+    def save_memory(self, config: GRPOConfig) -> None:
+        """Put on the model what ``config`` asks for of :mod:`rewardkit.trainers.memory`; what was
+        put on before is taken off. The weights, what is computed and what is saved stay the same.
+        """
+        if self.savings is not None:
+            self.savings.remove()
+        self.savings = install(
+            self.model,
+            offload=config.activation_offloading,
+            mlp_tile=config.mlp_tile,
+            lean=config.lean_ops,
+        )
 
     def hidden(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Last hidden states, ``[B, T] -> [B, T, H]``, of right-padded sequences."""
@@ -185,13 +212,21 @@ class Policy:
 
 
 def as_policy(
-    model: str | Path | Policy, dtype: Dtype, lora: LoraSettings | None, config: GRPOConfig
+    model: str | Path | Policy,
+    dtype: Dtype,
+    lora: LoraSettings | None,
+    config: GRPOConfig,
+    quantization: QuantSettings | None = None,
 ) -> Policy:
     """The policy to train: loaded, or the one given, whose present weights are the reference."""
     if not isinstance(model, Policy):
-        policy = Policy.load(str(model), dtype=dtype, lora=lora, config=config)
-    elif lora is not None or dtype != "float32":
-        raise ConfigError("a ready Policy has its weights and adapters: leave lora and dtype out")
+        how = {} if quantization is None else quantization.model_dump()
+        policy = Policy.load(str(model), dtype=dtype, lora=lora, config=config, **how)
+    elif lora is not None or dtype != "float32" or quantization is not None:
+        raise ConfigError(
+            "a ready Policy has its weights and adapters: leave lora and dtype out, and "
+            "quantization too"
+        )
     else:
         policy = _taken(model, config)
     if config.reference == "base" and not policy.has_adapter:
@@ -210,6 +245,7 @@ def _taken(model: Policy, config: GRPOConfig) -> Policy:
                 "beta > 0 needs a reference: make the Policy with keep_reference=True"
             )
         model.refresh_reference()  # it may have been warmed up since it was loaded
+    model.save_memory(config)
     return model
 
 

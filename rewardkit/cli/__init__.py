@@ -1,6 +1,6 @@
-"""The command line: ``rewardkit check-data|score|test|train|export|report|doctor|version``.
+"""The command line: ``rewardkit check-data|score|test|estimate|train|export|report|doctor|version``.
 
-Exit codes: 0 done; 1 done, and fixtures failed, golds cannot be judged or nothing can be isolated;
+Exit codes: 0 done; 1 done, and fixtures failed, golds cannot be judged, a run does not fit or nothing can be isolated;
 2 a mistake of the user's, told in one message; 130 interrupted; 141 the reader of our output went
 away.
 """
@@ -14,12 +14,22 @@ import traceback
 from collections.abc import Sequence
 
 from rewardkit._escape import safe_lines
-from rewardkit.cli import check_data, doctor, export, report, score, test, train, version
+from rewardkit.cli import (
+    check_data,
+    doctor,
+    estimate,
+    export,
+    report,
+    score,
+    test,
+    train,
+    version,
+)
 from rewardkit.errors import RewardKitError
 
 __all__ = ["main"]
 
-COMMANDS = (check_data, score, test, train, export, report, doctor, version)
+COMMANDS = (check_data, score, test, estimate, train, export, report, doctor, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

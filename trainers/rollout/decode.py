@@ -21,7 +21,7 @@ from rewardkit.errors import RewardKitWarning
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.sampler import KeyedSampler
 
-__all__ = ["Ended", "can_decode", "decode"]
+__all__ = ["Ended", "can_decode", "decode", "grown_batch"]
 
 Ended = Callable[[int, list[int], list[float]], None]
 """Called with a row, its tokens (the end token included, if it came) and their log-probabilities,
@@ -118,6 +118,34 @@ def decode(
         batch.advance(batch.drop_ended(chosen))
 
 
+def grown_batch(
+    policy: Policy,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    assign: Callable[[torch.Tensor, str], None],
+) -> _Batch:
+    """The batch as it is after so many tokens of each row, for an account of its memory.
+
+    Args:
+        policy: on fake tensors; nothing is written.
+        prompts: token ids, one list per row.
+        tokens: by which the cache has grown.
+        assign: told of every tensor of the cache, and what it is.
+    """
+    batch = _Batch.begin(policy, prompts)
+    batch.told_of_cache(assign)
+    rows = len(batch.rows)
+    batch._mask = torch.cat([batch._mask, batch._mask.new_ones(rows, tokens)], dim=1)
+    for layer in batch._cache.layers:
+        for name in ("keys", "values"):
+            past = getattr(layer, name)
+            more = past.new_empty((*past.shape[:2], tokens, past.shape[3]))
+            setattr(layer, name, torch.cat([past, more], dim=2))
+            del past, more
+    batch.told_of_cache(assign)
+    return batch
+
+
 class _Batch:
     """The rows still being written, their cache, and the states that predict their next tokens.
 
@@ -129,7 +157,7 @@ class _Batch:
 
     def __init__(self, policy: Policy, mask: torch.Tensor) -> None:
         self._policy, self._mask = policy, mask
-        self._cache = DynamicCache(config=policy.base.config.get_text_config())
+        self._cache: Any = DynamicCache(config=policy.base.config.get_text_config())
         self.rows = np.arange(len(mask))
         self.alive = np.ones(len(mask), dtype=bool)
         self.last: torch.Tensor
@@ -150,6 +178,12 @@ class _Batch:
         batch._select(torch.tensor([places[tuple(prompt)] for prompt in prompts]))
         batch.rows, batch.alive = np.arange(len(prompts)), np.ones(len(prompts), dtype=bool)
         return batch
+
+    def told_of_cache(self, assign: Callable[[torch.Tensor, str], None]) -> None:
+        """Tell of every tensor of the cache."""
+        for layer in self._cache.layers:
+            assign(layer.keys, "KV cache")
+            assign(layer.values, "KV cache")
 
     def drop_ended(self, chosen: torch.Tensor) -> torch.Tensor:
         """Cut the batch down where enough has ended; gives the tokens of the rows that stay."""
@@ -173,5 +207,4 @@ class _Batch:
     def _select(self, places: torch.Tensor) -> None:
         places = places.to(self._mask.device)
         self._mask, self.last = self._mask[places], self.last[places]
-        cache: Any = self._cache
-        cache.batch_select_indices(places)
+        self._cache.batch_select_indices(places)
