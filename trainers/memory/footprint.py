@@ -261,7 +261,7 @@ def _rollout(case: Case, policy: Policy, account: Account) -> tuple[dict[str, in
     _begin(account)
     try:
         with policy.autocast(config.bf16):
-            batch = grown_batch(policy, asked, config.max_completion_length - 1, account.assign)
+            batch = grown_batch(policy, asked, config.max_completion_length - 1, account.caused_by)
             keys = row_keys(0, 0, [0] * rows, list(range(rows)))
             sampler = KeyedSampler(keys, temperature=config.temperature, top_k=config.top_k,
                                    top_p=config.top_p)  # fmt: skip
@@ -271,7 +271,6 @@ def _rollout(case: Case, policy: Policy, account: Account) -> tuple[dict[str, in
             del logits
             with account.caused_by("activations"):
                 batch.advance(chosen)
-            batch.told_of_cache(account.assign)
     finally:
         policy.model.train()
     return account.device.at_peak, account.host.peak

@@ -123,7 +123,7 @@ class _LeanNorm(torch.autograd.Function):
             to_weight = torch.zeros(weight.shape, dtype=torch.float32, device=x.device)
         factor = weight.float() + (1.0 if ctx.form == "gemma" else 0.0)
         for part in parts(len(rows), _rows(x)):
-            hat, pulled = rows[part].float().mul_(scale[part]), pull[part].float()
+            hat, pulled = rows[part].float() * scale[part], pull[part].float()
             if to_weight is not None:
                 to_weight += (pulled * hat).sum(0)
             if to_x is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def grown_batch(
     policy: Policy,
     prompts: Sequence[Sequence[int]],
     tokens: int,
-    assign: Callable[[torch.Tensor, str], None],
+    caused_by: Callable[[str], AbstractContextManager[None]],
 ) -> _Batch:
     """The batch as it is after so many tokens of each row, for an account of its memory.
 
@@ -130,19 +131,23 @@ def grown_batch(
         policy: on fake tensors; nothing is written.
         prompts: token ids, one list per row.
         tokens: by which the cache has grown.
-        assign: told of every tensor of the cache, and what it is.
+        caused_by: entered where tensors of the cache are made.
     """
     batch = _Batch.begin(policy, prompts)
-    batch.told_of_cache(assign)
-    rows = len(batch.rows)
-    batch._mask = torch.cat([batch._mask, batch._mask.new_ones(rows, tokens)], dim=1)
-    for layer in batch._cache.layers:
-        for name in ("keys", "values"):
-            past = getattr(layer, name)
-            more = past.new_empty((*past.shape[:2], tokens, past.shape[3]))
-            setattr(layer, name, torch.cat([past, more], dim=2))
-            del past, more
-    batch.told_of_cache(assign)
+    batch._mask = torch.cat([batch._mask, batch._mask.new_ones(len(prompts), tokens)], dim=1)
+    with caused_by("KV cache"):
+        for layer in batch._cache.layers:
+            for name in ("keys", "values"):
+                rows, heads, past, width = getattr(layer, name).shape
+                full = layer.keys.new_empty((rows, heads, past + tokens, width))
+                setattr(layer, name, full)
+    update = batch._cache.update
+
+    def booked(*args: Any, **kwargs: Any) -> Any:
+        with caused_by("KV cache"):
+            return update(*args, **kwargs)
+
+    batch._cache.update = booked
     return batch
 
 
@@ -178,12 +183,6 @@ class _Batch:
         batch._select(torch.tensor([places[tuple(prompt)] for prompt in prompts]))
         batch.rows, batch.alive = np.arange(len(prompts)), np.ones(len(prompts), dtype=bool)
         return batch
-
-    def told_of_cache(self, assign: Callable[[torch.Tensor, str], None]) -> None:
-        """Tell of every tensor of the cache."""
-        for layer in self._cache.layers:
-            assign(layer.keys, "KV cache")
-            assign(layer.values, "KV cache")
 
     def drop_ended(self, chosen: torch.Tensor) -> torch.Tensor:
         """Cut the batch down where enough has ended; gives the tokens of the rows that stay."""
