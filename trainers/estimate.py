@@ -1,4 +1,4 @@
-"""What a run will take, before anything is downloaded or allocated; and what a card has room for."""
+"""What a run will take, before anything is downloaded or allocated; what a card has room for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The command line: ``rewardkit check-data|score|test|estimate|train|export|report|doctor|version``.
+"""The command line: ``rewardkit COMMAND``.
 
-Exit codes: 0 done; 1 done, and fixtures failed, golds cannot be judged, a run does not fit or nothing can be isolated;
-2 a mistake of the user's, told in one message; 130 interrupted; 141 the reader of our output went
-away.
+Commands: check-data, score, test, estimate, train, export, report, doctor, version.
+
+Exit codes: 0 done; 1 done, and fixtures failed, golds cannot be judged, a run does not fit or
+nothing can be isolated; 2 a mistake of the user's, told in one message; 130 interrupted; 141 the
+reader of our output went away.
 """
 
 from __future__ import annotations
