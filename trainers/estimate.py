@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 
 from rewardkit.errors import ConfigError
+from rewardkit.trainers.config import LoraSettings
+from rewardkit.trainers.loading import adapter_base
 from rewardkit.trainers.memory.families import Shape, family_of, named_shape
 from rewardkit.trainers.memory.footprint import Case, Footprint, footprints
 from rewardkit.trainers.run import RunConfig
@@ -90,9 +94,19 @@ def case_of(config: RunConfig, model: str, *, prompt: int, cuda: bool) -> Case:
     dtype = getattr(torch, own) if isinstance(own, str) else own or torch.float32
     quant = config.quantization
     return Case(
-        shape, dtype, config.grpo, config.lora, prompt=prompt, cuda=cuda,
+        shape, dtype, config.grpo, config.lora or _lora_of(model), prompt=prompt, cuda=cuda,
         **({} if quant is None else {"quant": quant}),
     )  # fmt: skip
+
+
+def _lora_of(model: str) -> LoraSettings | None:
+    """The settings of the adapter in a folder, if that is what is trained on."""
+    path = Path(model) / "adapter_config.json"
+    if not path.is_file() or adapter_base(model) is None:
+        return None
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    keys = ("r", "lora_alpha", "lora_dropout", "target_modules")
+    return LoraSettings(**{key: facts[key] for key in keys if facts.get(key) is not None})
 
 
 def model_config(model: str) -> Any:
@@ -101,10 +115,6 @@ def model_config(model: str) -> Any:
     Raises:
         ConfigError: for any other.
     """
-    from transformers import AutoConfig
-
-    from rewardkit.trainers.loading import adapter_base
-
     if Path(model).is_dir():
         base = adapter_base(model)
         if base is not None:

@@ -33,7 +33,7 @@ class Policy:
     Attributes:
         decodes: whether :mod:`rewardkit.trainers.rollout.decode` can write with this model;
             ``None`` until it was tried.
-        savings: what :meth:`save_memory` has put on the model.
+        savings: what :meth:`save_memory` has put on the model, and on a kept reference.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
@@ -43,7 +43,7 @@ class Policy:
         self.head = head_of(self.base)
         self._body = self.base.base_model
         self.decodes: bool | None = None
-        self.savings: Installed | None = None
+        self.savings: list[Installed] = []
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:
@@ -115,14 +115,12 @@ class Policy:
         """Put on the model what ``config`` asks for of :mod:`rewardkit.trainers.memory`; what was
         put on before is taken off. The weights, what is computed and what is saved stay the same.
         """
-        if self.savings is not None:
-            self.savings.remove()
-        self.savings = install(
-            self.model,
-            offload=config.activation_offloading,
-            mlp_tile=config.mlp_tile,
-            lean=config.lean_ops,
-        )
+        for one in self.savings:
+            one.remove()
+        how = {"mlp_tile": config.mlp_tile, "lean": config.lean_ops}
+        self.savings = [install(self.model, offload=config.activation_offloading, **how)]
+        if self._reference is not None:
+            self.savings.append(install(self._reference, **how))
 
     def hidden(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Last hidden states, ``[B, T] -> [B, T, H]``, of right-padded sequences."""

@@ -36,6 +36,7 @@ def config(**changes: Any) -> GRPOConfig:
     values = {
         "num_generations": 2, "per_device_train_batch_size": 4, "max_completion_length": 5,
         "max_steps": 3, "learning_rate": 1e-2, "save_steps": 1, "save_total_limit": None,
+        "lr_scheduler_type": "constant",
     }  # fmt: skip
     return GRPOConfig(**{**values, **changes})
 

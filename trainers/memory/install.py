@@ -146,7 +146,9 @@ def _is_4bit(base: Any) -> bool:
 
 def _adapter_forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     name = _plain_adapter(self)
-    if name is None or args or kwargs:
+    # On a GPU bitsandbytes multiplies by four bits as they are, where no gradient is asked for.
+    packed = x.is_cuda and not torch.is_grad_enabled() and _is_4bit(self.base_layer)
+    if name is None or args or kwargs or packed:
         plain: torch.Tensor = type(self).forward(self, x, *args, **kwargs)
         return plain
     a, b = self.lora_A[name].weight, self.lora_B[name].weight

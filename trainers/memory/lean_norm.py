@@ -64,7 +64,7 @@ def _tried(module: torch.nn.Module, eps: float) -> tuple[Form, float] | None:
     forms: tuple[Form, ...] = ("llama", "late", "gemma")
     with torch.no_grad(), torch.device("cpu"):
         try:
-            want = small(x)
+            want = type(module).forward(small, x)
         except Exception:  # whatever it wants, it is no plain norm
             return None
         for form in forms:
