@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rewardkit.trainers.memory.parts import few_parts
@@ -35,7 +36,8 @@ class _Answers(TorchDispatchMode):
                 return known.item()
             return True if kind == torch.bool else 2.0**-14 if kind.is_floating_point else 1
         if func is torch.ops.aten.repeat_interleave.Tensor:  # as long as the counts say
-            count = int(args[0].constant.sum())
+            with unset_fake_temporarily():
+                count = int(args[0].constant.sum())
             return torch.empty(count, dtype=torch.long, device=args[0].device)
         return func(*args, **(kwargs or {}))
 
@@ -49,13 +51,15 @@ def simulated() -> Iterator[None]:
     """
     from transformers import masking_utils
 
-    before = masking_utils.is_tracing
+    before = masking_utils.is_tracing, fake_tensor.CONSTANT_NUMEL_LIMIT
     masking_utils.is_tracing = lambda tensor=None: False
+    # Lengths of completions are read back, so what is in ``torch.tensor([...])`` must be known.
+    fake_tensor.CONSTANT_NUMEL_LIMIT = 4096
     try:
         with few_parts(), FakeTensorMode(allow_non_fake_inputs=True), _Answers():  # type: ignore[no-untyped-call]
             yield
     finally:
-        masking_utils.is_tracing = before
+        masking_utils.is_tracing, fake_tensor.CONSTANT_NUMEL_LIMIT = before
 
 
 def fake_model(config: Any, dtype: torch.dtype, lora: Any = None) -> Any:
@@ -66,7 +70,6 @@ def fake_model(config: Any, dtype: torch.dtype, lora: Any = None) -> Any:
         dtype: of the weights.
         lora: a ``peft.LoraConfig``.
     """
-    from torch._subclasses.fake_tensor import unset_fake_temporarily
     from transformers import AutoModelForCausalLM
 
     with unset_fake_temporarily(), torch.device("meta"):
