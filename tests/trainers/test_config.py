@@ -72,7 +72,7 @@ def test_keys_that_trl_has_are_spelled_as_in_trl() -> None:
     own = {"rollout_batch_size", "ref_refresh_every", "head_budget_mib", "reward_timeout_s",
            "max_error_frac", "max_unscorable_frac", "gradient_checkpointing", "reward_workers",
            "dynamic_sampling", "max_resample_times", "preflight_prompts", "preflight_samples",
-           "reference", "kl_estimator", "kl_placement", "kl_target", "kl_gain",
+           "reference", "kl_estimator", "kl_placement", "kl_target", "activation_offloading", "kv_budget_gib", "mlp_tile", "lean_ops", "kl_gain",
            "advantage_estimator", "soft_punish_cache", "soft_punish_penalty"}  # fmt: skip
     assert ours - theirs <= own
 
