@@ -26,15 +26,15 @@ def check_quantised(quant: QuantSettings, lora: LoraSettings | None, adapter: bo
     """
     if not quant.load_in_4bit:
         return
-    try:
-        import bitsandbytes  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("load_in_4bit", "qlora", "bitsandbytes") from error
     if lora is None and not adapter:
         raise ConfigError(
             "load_in_4bit freezes the weights, and there is nothing else to learn: give lora, or "
             "name a folder with an adapter as the model"
         )
+    try:
+        import bitsandbytes  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("load_in_4bit", "qlora", "bitsandbytes") from error
 
 
 def quantised_loading(quant: QuantSettings, dtype: str) -> dict[str, Any]:

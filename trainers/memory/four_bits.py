@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import linear
@@ -76,8 +76,7 @@ class _Unpacking:
 
 
 def _forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-    out: torch.Tensor = _Product.apply(x, self._dense, self.bias)  # type: ignore[no-untyped-call]
-    return out
+    return cast("torch.Tensor", _Product.apply(x, self._dense, self.bias))
 
 
 class _Product(torch.autograd.Function):
