@@ -13,7 +13,7 @@ from rewardkit.errors import MissingExtraError
 if TYPE_CHECKING:
     from rewardkit.trainers.backends.trl import TRLTrainer
     from rewardkit.trainers.backends.trl_config import to_trl_config
-    from rewardkit.trainers.config import GRPOConfig, LoraSettings
+    from rewardkit.trainers.config import GRPOConfig, LoraSettings, QuantSettings
     from rewardkit.trainers.export import export_model
     from rewardkit.trainers.loop import GRPOTrainer
     from rewardkit.trainers.model import Policy
@@ -27,6 +27,7 @@ __all__ = [
     "GRPOTrainer",
     "LoraSettings",
     "Policy",
+    "QuantSettings",
     "RunConfig",
     "TRLTrainer",
     "TrainResult",
@@ -45,7 +46,7 @@ _found = lazy(
     {
         "rewardkit.trainers.backends.trl": ("TRLTrainer",),
         "rewardkit.trainers.backends.trl_config": ("to_trl_config",),
-        "rewardkit.trainers.config": ("GRPOConfig", "LoraSettings"),
+        "rewardkit.trainers.config": ("GRPOConfig", "LoraSettings", "QuantSettings"),
         "rewardkit.trainers.export": ("export_model",),
         "rewardkit.trainers.loop": ("GRPOTrainer",),
         "rewardkit.trainers.model": ("Policy",),

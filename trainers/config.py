@@ -10,7 +10,7 @@ from rewardkit._strict import Strict
 from rewardkit.errors import ConfigError
 from rewardkit.trainers._objective import check_objective
 
-__all__ = ["GRPOConfig", "LoraSettings"]
+__all__ = ["GRPOConfig", "LoraSettings", "QuantSettings"]
 
 Scheduler = Literal[
     "linear",
@@ -24,6 +24,15 @@ Scheduler = Literal[
 Dtype = Literal["float32", "bfloat16", "auto"]
 """float16 is not among them: without loss scaling its gradients underflow."""
 LossType = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo", "rloo"]
+Optimizer = Literal[
+    "adamw_torch",
+    "adamw_torch_fused",
+    "adamw_8bit",
+    "adamw_bnb_8bit",
+    "paged_adamw",
+    "paged_adamw_32bit",
+    "paged_adamw_8bit",
+]
 CorrectionMode = Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
 
 
@@ -34,6 +43,18 @@ class LoraSettings(Strict):
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class QuantSettings(Strict):
+    """Base weights in four bits (QLoRA, arXiv 2305.14314), with the names of TRL's ``ModelConfig``.
+
+    Frozen, and unpacked for one product at a time; what is learned are adapters on them.
+    """
+
+    load_in_4bit: bool = False
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    use_bnb_nested_quant: bool = True
+    """Quantise the scales of the quantised weights too: 0.37 bits per weight less."""
 
 
 class GRPOConfig(Strict):
@@ -55,6 +76,10 @@ class GRPOConfig(Strict):
     top_k: int = Field(default=0, ge=0)
     rollout_batch_size: int | None = Field(default=None, ge=1)
     """Completions generated at a time, in evaluation too; ``None``: as many as one generation."""
+    kv_budget_gib: float | None = Field(default=None, gt=0)
+    """GiB that keys and values of completions being written may take: no more of them are written
+    at a time than stay within it at their full length. The completions are the same whatever it
+    is."""
     dynamic_sampling: bool = False
     """Replace groups without variance, which teach nothing, by groups of further prompts
     (DAPO, arXiv 2503.14476, section 3.2)."""
@@ -150,6 +175,8 @@ class GRPOConfig(Strict):
     vllm_importance_sampling_clip_min: float | None = Field(default=None, ge=0)
 
     # optimizer
+    optim: Optimizer = "adamw_torch"
+    """By the names of ``transformers``; all but ``adamw_torch*`` need bitsandbytes and a GPU."""
     learning_rate: float = Field(default=1e-6, gt=0)
     lr_scheduler_type: Scheduler = "linear"
     warmup_steps: int = Field(default=0, ge=0)
@@ -162,6 +189,12 @@ class GRPOConfig(Strict):
     # memory
     bf16: bool = False
     gradient_checkpointing: bool = True
+    activation_offloading: bool = False
+    """Keep the inputs of checkpointed layers in host memory until the backward pass."""
+    mlp_tile: int | None = Field(default=None, ge=1)
+    """Tokens at a time in feed-forward blocks, computed again in the backward pass."""
+    lean_ops: bool = True
+    """RMSNorms and LoRA layers that keep less for the backward pass, where they are recognised."""
     head_budget_mib: float = Field(default=64.0, gt=0)
     """Memory that the logits of one chunk of tokens may take."""
     prefix_sharing: bool = True
@@ -212,6 +245,11 @@ class GRPOConfig(Strict):
         usual = type(self).model_fields["max_resample_times"].default
         if self.max_resample_times != usual and not self.dynamic_sampling:
             raise ValueError("max_resample_times has no effect without dynamic_sampling")
+        if self.activation_offloading and not self.gradient_checkpointing:
+            raise ValueError(
+                "activation_offloading keeps the inputs of checkpointed layers: it needs "
+                "gradient_checkpointing"
+            )
         if self.preflight_samples and not self.preflight_prompts:
             raise ValueError("preflight_samples has no effect without preflight_prompts")
         if self.micro_batches % self.gradient_accumulation_steps:

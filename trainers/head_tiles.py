@@ -25,6 +25,7 @@ import torch
 from rewardkit.trainers.head_plan import Curve, Plan, strip_bytes
 from rewardkit.trainers.head_stats import Fold, Stats
 from rewardkit.trainers.head_terms import Terms
+from rewardkit.trainers.memory.parts import parts
 
 _Strip = tuple[slice, torch.Tensor, list[torch.Tensor]]
 
@@ -69,9 +70,7 @@ class Tiles:
 
     def blocks(self) -> Iterator[slice]:
         """The rows, some at a time."""
-        count = len(self.targets)
-        for start in range(0, count, self.plan.rows):
-            yield slice(start, min(start + self.plan.rows, count))
+        return parts(len(self.targets), self.plan.rows)
 
     def forward(self, rows: slice, entropy: bool) -> Stats:
         """Statistics of a block of rows; if :attr:`whole`, the buffer then holds its ``E``."""
@@ -119,8 +118,8 @@ class Tiles:
         self._emit_targets(rows, y, rate * stats.slope * factor, into)
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
-        for start in range(0, self.vocabulary, self.plan.columns):
-            yield start, min(start + self.plan.columns, self.vocabulary)
+        for part in parts(self.vocabulary, self.plan.columns):
+            yield part.start, part.stop
 
     def _tile(self, rows: int, columns: int) -> torch.Tensor:
         return self._buffer[: rows * columns].view(rows, columns)
@@ -140,8 +139,7 @@ class Tiles:
         self, tile: torch.Tensor
     ) -> Iterator[tuple[slice, torch.Tensor, list[torch.Tensor]]]:
         """A few rows of the tile at a time, with as much room beside them."""
-        for start in range(0, len(tile), self._strip):
-            part = slice(start, start + self._strip)
+        for part in parts(len(tile), self._strip):
             piece = tile[part]
             yield part, piece, [s[: piece.numel()].view_as(piece) for s in self._scratch]
 

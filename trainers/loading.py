@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from rewardkit.errors import ConfigError, RewardKitWarning
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
+from rewardkit.trainers.quantize import check_quantised, keep_packing, quantised_loading
 
 __all__ = [
     "adapter_base",
@@ -24,6 +25,7 @@ __all__ = [
     "load_trainable",
     "lora_config",
     "lora_facts",
+    "prepare_layers",
     "quiet",
 ]
 
@@ -42,7 +44,7 @@ def load_tokenizer(source: str) -> Any:
     return tokenizer
 
 
-def load_model(source: str, dtype: Dtype) -> Any:
+def load_model(source: str, dtype: Dtype, quant: QuantSettings | None = None) -> Any:
     """A causal language model from a folder or hub name. Raises ``ConfigError``."""
     _must_exist(source)
     if adapter_base(source) is not None:
@@ -54,14 +56,19 @@ def load_model(source: str, dtype: Dtype) -> Any:
     where = str(Path(source).resolve()) if Path(source).is_dir() else source
     try:
         with quiet():
-            return AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
+            options = quantised_loading(quant or QuantSettings(), dtype)
+            return AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options)
     except (OSError, ValueError, KeyError) as error:
         gone = "" if Path(source).exists() else " (there is no such folder here)"
         raise ConfigError(f"cannot load a model from {source!r}{gone}: {error}") from error
 
 
 def load_trainable(
-    source: str, dtype: Dtype, lora: LoraSettings | None, config: GRPOConfig
+    source: str,
+    dtype: Dtype,
+    lora: LoraSettings | None,
+    config: GRPOConfig,
+    quant: QuantSettings | None = None,
 ) -> tuple[Any, bool]:
     """The model to train, on the device, and whether its adapters have been trained before.
 
@@ -72,22 +79,30 @@ def load_trainable(
         ConfigError: if there is no model, or settings that an adapter does not have.
     """
     _check_loading(dtype, lora, config)
-    base = adapter_base(source)
+    base, quant = adapter_base(source), quant or QuantSettings()
+    check_quantised(quant, lora, adapter=base is not None)
     if base is None:
-        model = load_model(source, dtype)
+        model = load_model(source, dtype, quant)
         model = model if lora is None else _with_new_adapter(model, lora, config.seed)
     else:
-        model = load_adapter(load_model(base, dtype), source, trainable=True)
+        model = load_adapter(load_model(base, dtype, quant), source, trainable=True)
         _check_adapter(model, lora, source)
     if base is not None or lora is not None:
         # Checkpointed layers get no gradient through frozen embeddings unless their input asks.
         model.enable_input_require_grads()
+    if quant.load_in_4bit:
+        keep_packing(model)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    prepare_layers(model, config)
+    return model, base is not None
+
+
+def prepare_layers(model: Any, config: GRPOConfig) -> None:
+    """Checkpointing and dropout as configured."""
     if config.gradient_checkpointing:
         _checkpoint_activations(model)
     if config.disable_dropout:
         _disable_dropout(model)
-    return model, base is not None
 
 
 def adapter_base(source: str) -> str | None:

@@ -8,20 +8,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import torch
 from transformers import get_scheduler, set_seed
 
 from rewardkit.errors import RewardKitError, TooManyUnscorableError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import checkpoints
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.credit import credit
 from rewardkit.trainers.evaluate import evaluate
 from rewardkit.trainers.interrupt import GracefulStop
 from rewardkit.trainers.judging import reward_metrics, scores_of
 from rewardkit.trainers.model import Policy, as_policy
 from rewardkit.trainers.notes import Teller
+from rewardkit.trainers.optim import check_optimizer, make_optimizer
 from rewardkit.trainers.preflight import preflight
 from rewardkit.trainers.progress import Display
 from rewardkit.trainers.prompts import PromptStream, check_data, check_lengths
@@ -48,6 +48,7 @@ class GRPOTrainer:
         eval_data: held-out rows, evaluated before, after, and every ``eval_steps``.
         lora: train adapters instead of the full weights.
         dtype: of the weights when loaded.
+        quantization: load the weights in four bits, to train adapters on them.
         output_dir: the run folder; ``None`` writes nothing.
         resume: go on from a checkpoint in ``output_dir``.
         checkpoint: the step of that checkpoint; ``None``: the newest good one. Later ones are set
@@ -70,6 +71,7 @@ class GRPOTrainer:
         eval_data: Sequence[Mapping[str, Any]] | None = None,
         lora: LoraSettings | None = None,
         dtype: Dtype = "float32",
+        quantization: QuantSettings | None = None,
         output_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint: int | None = None,
@@ -85,15 +87,16 @@ class GRPOTrainer:
             self.folder, rubric, self.rows, resume=resume, checkpoint=checkpoint, new_data=new_data
         )
         self.total_steps = start.total_steps(self.config, len(self.rows))
+        check_optimizer(self.config)
         set_seed(self.config.seed)  # all generators: a reward may draw from any of them
-        self.policy = as_policy(model, dtype, lora, self.config)
+        self.policy = as_policy(model, dtype, lora, self.config, quantization)
         self.policy.model.train()
         room = (self.policy.context_length, self.config.max_completion_length)
         for rows in (self.rows, self.eval_rows):
             check_lengths(rows, self.policy.tokenizer, *room)
         stream = PromptStream(len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset)
         self.collector = Collector(self.policy, rubric, self.rows, stream, self.config)
-        self.optimizer = _adamw(self.policy, self.config)
+        self.optimizer = make_optimizer(self.policy.model, self.config)
         self.scheduler = get_scheduler(
             self.config.lr_scheduler_type,
             self.optimizer,
@@ -306,21 +309,6 @@ class GRPOTrainer:
             self.display.warn(note)
         where = start.checkpoint or "the beginning"
         self.display.say(f"resumed at step {self.progress.step} from {where}")
-
-
-def _adamw(policy: Policy, config: GRPOConfig) -> torch.optim.AdamW:
-    """AdamW; as in ``transformers``, biases and norms do not decay."""
-    parameters = policy.trainable()
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
-        betas=(config.adam_beta1, config.adam_beta2),
-        eps=config.adam_epsilon,
-    )
 
 
 def _shuffled(items: Sequence[Completion], config: GRPOConfig, progress: Progress) -> list[int]:

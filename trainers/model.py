@@ -13,9 +13,10 @@ import torch
 
 from rewardkit.errors import ConfigError, RewardKitWarning
 from rewardkit.trainers.attention import LAYOUT
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.head import head_of
 from rewardkit.trainers.loading import load_tokenizer, load_trainable, lora_facts, quiet
+from rewardkit.trainers.memory.install import Installed, install
 from rewardkit.trainers.packing import Packed
 
 __all__ = ["Policy", "as_policy"]
@@ -38,6 +39,7 @@ class Policy:
             it was tried.
         window: tokens up to which it does; ``None``: any number.
         told_of_window: whether the user knows of a sequence that was longer.
+        savings: what :meth:`save_memory` has put on the model, and on a kept reference.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, keep_reference: bool = False) -> None:
@@ -50,6 +52,7 @@ class Policy:
         self.packs: bool | None = None
         self.window: int | None = None
         self.told_of_window = False
+        self.savings: list[Installed] = []
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
         if keep_reference and not self.has_adapter:
@@ -64,15 +67,26 @@ class Policy:
         dtype: Dtype = "float32",
         lora: LoraSettings | None = None,
         config: GRPOConfig | None = None,
+        **quantization: Any,
     ) -> Policy:
         """A policy from a folder or hub name; a folder with an adapter is trained on.
 
+        Args:
+            source: the folder or name.
+            dtype: of the weights; of those that are not quantised, if some are.
+            lora: settings of new adapters.
+            config: of the run.
+            quantization: keys of :class:`QuantSettings`; ``load_in_4bit=True`` is QLoRA.
+
         Raises:
             ConfigError: if the folder is not there or holds no model of a known kind.
+            MissingExtraError: if quantisation needs a package that is not installed.
         """
         config = config or GRPOConfig()
-        model, trained_before = load_trainable(source, dtype, lora, config)
+        quant = QuantSettings(**quantization)
+        model, trained_before = load_trainable(source, dtype, lora, config, quant)
         policy = cls(model, load_tokenizer(source), keep_reference=config.beta > 0)
+        policy.save_memory(config)
         if trained_before and config.beta and config.reference == "start":
             policy.refresh_reference()  # off is not where an adapter with a past begins
         return policy
@@ -105,6 +119,17 @@ class Policy:
     def trainable(self) -> list[torch.nn.Parameter]:
         """Parameters that are learned, in a fixed order."""
         return [p for p in self.model.parameters() if p.requires_grad]
+
+    def save_memory(self, config: GRPOConfig) -> None:
+        """Put on the model what ``config`` asks for of :mod:`rewardkit.trainers.memory`; what was
+        put on before is taken off. The weights, what is computed and what is saved stay the same.
+        """
+        for one in self.savings:
+            one.remove()
+        how = {"mlp_tile": config.mlp_tile, "lean": config.lean_ops}
+        self.savings = [install(self.model, offload=config.activation_offloading, **how)]
+        if self._reference is not None:
+            self.savings.append(install(self._reference, **how))
 
     def hidden(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Last hidden states, ``[B, T] -> [B, T, H]``, of right-padded sequences."""
@@ -212,13 +237,21 @@ class Policy:
 
 
 def as_policy(
-    model: str | Path | Policy, dtype: Dtype, lora: LoraSettings | None, config: GRPOConfig
+    model: str | Path | Policy,
+    dtype: Dtype,
+    lora: LoraSettings | None,
+    config: GRPOConfig,
+    quantization: QuantSettings | None = None,
 ) -> Policy:
     """The policy to train: loaded, or the one given, whose present weights are the reference."""
     if not isinstance(model, Policy):
-        policy = Policy.load(str(model), dtype=dtype, lora=lora, config=config)
-    elif lora is not None or dtype != "float32":
-        raise ConfigError("a ready Policy has its weights and adapters: leave lora and dtype out")
+        how = {} if quantization is None else quantization.model_dump()
+        policy = Policy.load(str(model), dtype=dtype, lora=lora, config=config, **how)
+    elif lora is not None or dtype != "float32" or quantization is not None:
+        raise ConfigError(
+            "a ready Policy has its weights and adapters: leave lora and dtype out, and "
+            "quantization too"
+        )
     else:
         policy = _taken(model, config)
     if config.reference == "base" and not policy.has_adapter:
@@ -237,6 +270,7 @@ def _taken(model: Policy, config: GRPOConfig) -> Policy:
                 "beta > 0 needs a reference: make the Policy with keep_reference=True"
             )
         model.refresh_reference()  # it may have been warmed up since it was loaded
+    model.save_memory(config)
     return model
 
 

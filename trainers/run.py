@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import model_validator
+
 from rewardkit._strict import Strict
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import ConfigError, SpecError
 from rewardkit.rubric import Rubric
 from rewardkit.spec import read_data
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.result import Trainer, TrainResult
 
 if TYPE_CHECKING:
     from rewardkit.trainers.model import Policy
 
-__all__ = ["RunConfig", "make_trainer", "train", "train_command"]
+__all__ = ["RunConfig", "make_trainer", "model_path", "read_config", "train", "train_command"]
 
 Backend = Literal["builtin", "trl"]
 
@@ -34,6 +36,7 @@ class RunConfig(Strict):
         backend: who trains.
         dtype: of the weights when loaded.
         lora: train adapters instead of the full weights.
+        load_in_4bit, bnb_4bit_quant_type, use_bnb_nested_quant: see :class:`QuantSettings`.
         grpo: the algorithm's settings.
     """
 
@@ -45,7 +48,26 @@ class RunConfig(Strict):
     backend: Backend = "builtin"
     dtype: Dtype = "float32"
     lora: LoraSettings | None = None
+    load_in_4bit: bool = False
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    use_bnb_nested_quant: bool = True
     grpo: GRPOConfig = GRPOConfig()
+
+    @property
+    def quantization(self) -> QuantSettings | None:
+        """How the weights are quantised; ``None``: they are not."""
+        keys = {name: getattr(self, name) for name in QuantSettings.model_fields}
+        return QuantSettings(**keys) if self.load_in_4bit else None
+
+    @model_validator(mode="after")
+    def _quantised_goes_together(self) -> RunConfig:
+        usual = QuantSettings()
+        for name in ("bnb_4bit_quant_type", "use_bnb_nested_quant"):
+            if getattr(self, name) != getattr(usual, name) and not self.load_in_4bit:
+                raise ValueError(f"{name} has no effect without load_in_4bit")
+        if self.load_in_4bit and self.backend == "trl":
+            raise ValueError("load_in_4bit is for the built-in trainer: leave backend out")
+        return self
 
 
 def make_trainer(
@@ -117,8 +139,9 @@ def train_command(
     where = resume or output_dir or start / config.output_dir
     config = config.model_copy(update={"backend": backend or config.backend})
     eval_data = config.eval_data
+    quantised = {} if config.quantization is None else {"quantization": config.quantization}
     train(
-        _model_path(config.model, start),
+        model_path(config.model, start),
         _rubric(config.rubric, start, allow_code),
         load_rows(config.data, folder=start),
         config.grpo,
@@ -126,6 +149,7 @@ def train_command(
         eval_data=None if eval_data is None else load_rows(eval_data, folder=start),
         lora=config.lora,
         dtype=config.dtype,
+        **quantised,
         output_dir=where,
         resume=resume is not None,
         checkpoint=checkpoint,
@@ -148,13 +172,7 @@ def _read(
         raise ConfigError(f"{resume} is not a run folder: it has no manifest.json")
     path = config_path if resume is None else resume / "config.yaml"
     assert path is not None
-    try:
-        values = read_data(path)
-    except SpecError as error:
-        raise ConfigError(str(error)) from None
-    # The run folder's copy of the configuration names the folder its relative paths started from.
-    start = Path(values.pop("relative_to", path.parent))
-    config = RunConfig(**values)
+    config, start = read_config(path)
     if data is not None:
         other = {"path": str(data.resolve()), "name": None, "split": None}
         config = config.model_copy(update={"data": config.data.model_copy(update=other)})
@@ -164,7 +182,18 @@ def _read(
     return config, start
 
 
-def _model_path(model: str, start: Path) -> str:
+def read_config(path: Path) -> tuple[RunConfig, Path]:
+    """A configuration file, and where its relative paths start. Raises ``ConfigError``."""
+    try:
+        values = read_data(path)
+    except SpecError as error:
+        raise ConfigError(str(error)) from None
+    # The run folder's copy of the configuration names the folder its relative paths started from.
+    start = Path(values.pop("relative_to", path.parent))
+    return RunConfig(**values), start
+
+
+def model_path(model: str, start: Path) -> str:
     """A folder relative to the configuration, or a hub name as it is."""
     local = start / Path(model).expanduser()
     return str(local) if local.exists() or model.startswith((".", "/", "~")) else model

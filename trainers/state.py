@@ -27,6 +27,7 @@ _MAY_CHANGE = frozenset({
     "logging_steps", "reward_timeout_s", "reward_workers", "max_error_frac", "max_unscorable_frac",
     "rollout_batch_size", "head_budget_mib", "preflight_prompts", "preflight_samples",
     "prefix_sharing", "max_tokens_per_microbatch",
+    "kv_budget_gib", "activation_offloading", "mlp_tile", "lean_ops",
 })  # fmt: skip
 """Keys that may change when a run goes on: how long, how often, and what bears on no result."""
 

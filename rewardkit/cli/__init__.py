@@ -1,8 +1,8 @@
-"""The command line: ``rewardkit check-data|score|diff|test|record|lint|audit|train|export|...``.
+"""The command line: ``rewardkit COMMAND``.
 
 Exit codes: 0 done; 1 done, and fixtures failed, scores differ, an attack got through, a rubric has
-a fault, golds cannot be judged or nothing can be isolated; 2 a mistake of the user's, told in one
-message; 130 interrupted; 141 the reader of our output went away.
+a fault, golds cannot be judged, a run does not fit or nothing can be isolated; 2 a mistake of the
+user's, told in one message; 130 interrupted; 141 the reader of our output went away.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rewardkit.cli import (
     check_data,
     diff,
     doctor,
+    estimate,
     export,
     lint,
     noise,
@@ -35,7 +36,7 @@ __all__ = ["main"]
 
 COMMANDS = (
     check_data, score, diff, test, record, noise, lint, audit,
-    train, export, report, doctor, version,
+    estimate, train, export, report, doctor, version,
 )  # fmt: skip
 
 

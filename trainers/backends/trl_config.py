@@ -24,7 +24,7 @@ _SAME_NAME = (
     "scale_rewards", "mask_truncated_completions", "disable_dropout",
     "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1",
     "adam_beta2", "adam_epsilon", "max_grad_norm", "bf16", "gradient_checkpointing", "seed",
-    "save_total_limit",
+    "save_total_limit", "optim",
 )  # fmt: skip
 
 _ONLY_VLLM = "TRL corrects for vLLM alone, which is not used here"
@@ -46,6 +46,10 @@ _NOT_CARRIED = {
     "prefix_sharing": "TRL computes a prompt once for each completion",
     "max_tokens_per_microbatch": "TRL's micro-batches count completions",
     "rollout_batch_size": "TRL generates each generation batch at once",
+    "kv_budget_gib": "TRL generates each generation batch at once",
+    "activation_offloading": "TRL's GRPO trainer keeps layer inputs on the device",
+    "mlp_tile": "TRL computes feed-forward blocks whole",
+    "lean_ops": "TRL has no such choice",
     "dynamic_sampling": "TRL keeps groups without variance",
     "max_resample_times": "TRL keeps groups without variance",
     "reference": "TRL's reference is the policy at the start",

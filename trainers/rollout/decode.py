@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from rewardkit.errors import RewardKitWarning
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.sampler import KeyedSampler
 
-__all__ = ["Ended", "can_decode", "decode"]
+__all__ = ["Ended", "can_decode", "decode", "grown_batch"]
 
 Ended = Callable[[int, list[int], list[float]], None]
 """Called with a row, its tokens (the end token included, if it came) and their log-probabilities,
@@ -118,6 +119,38 @@ def decode(
         batch.advance(batch.drop_ended(chosen))
 
 
+def grown_batch(
+    policy: Policy,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    caused_by: Callable[[str], AbstractContextManager[None]],
+) -> _Batch:
+    """The batch as it is after so many tokens of each row, for an account of its memory.
+
+    Args:
+        policy: on fake tensors; nothing is written.
+        prompts: token ids, one list per row.
+        tokens: by which the cache has grown.
+        caused_by: entered where tensors of the cache are made.
+    """
+    batch = _Batch.begin(policy, prompts)
+    batch._mask = torch.cat([batch._mask, batch._mask.new_ones(len(prompts), tokens)], dim=1)
+    with caused_by("KV cache"):
+        for layer in batch._cache.layers:
+            for name in ("keys", "values"):
+                rows, heads, past, width = getattr(layer, name).shape
+                full = layer.keys.new_empty((rows, heads, past + tokens, width))
+                setattr(layer, name, full)
+    update = batch._cache.update
+
+    def booked(*args: Any, **kwargs: Any) -> Any:
+        with caused_by("KV cache"):
+            return update(*args, **kwargs)
+
+    batch._cache.update = booked
+    return batch
+
+
 class _Batch:
     """The rows still being written, their cache, and the states that predict their next tokens.
 
@@ -129,7 +162,7 @@ class _Batch:
 
     def __init__(self, policy: Policy, mask: torch.Tensor) -> None:
         self._policy, self._mask = policy, mask
-        self._cache = DynamicCache(config=policy.base.config.get_text_config())
+        self._cache: Any = DynamicCache(config=policy.base.config.get_text_config())
         self.rows = np.arange(len(mask))
         self.alive = np.ones(len(mask), dtype=bool)
         self.last: torch.Tensor
@@ -173,5 +206,4 @@ class _Batch:
     def _select(self, places: torch.Tensor) -> None:
         places = places.to(self._mask.device)
         self._mask, self.last = self._mask[places], self.last[places]
-        cache: Any = self._cache
-        cache.batch_select_indices(places)
+        self._cache.batch_select_indices(places)

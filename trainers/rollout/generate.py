@@ -14,6 +14,7 @@ from rewardkit.errors import RewardKitError
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.rollout.cache import at_a_time
 from rewardkit.trainers.rollout.decode import Ended, can_decode, decode
 from rewardkit.trainers.rollout.sampler import KeyedSampler, row_keys
 
@@ -58,8 +59,11 @@ def generate(
 
     Raises:
         RewardKitError: if the model's log-probabilities are NaN.
+        ConfigError: if ``kv_budget_gib`` does not hold one completion.
     """
-    size = config.rollout_batch_size or config.generation_batch_size
+    size = at_a_time(
+        config, policy.base.config, policy.base.dtype.itemsize, [r.prompt_ids for r in requests]
+    )
     collector = _Collector(policy, requests, on_group)
     training = policy.model.training
     policy.model.eval()  # checkpointing in training mode would turn the KV cache off

@@ -1,0 +1,141 @@
+"""Promise: what a run takes is told before it begins, from its configuration alone, and is true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoConfig
+
+from rewardkit.cli import main
+from rewardkit.trainers import GRPOConfig, LoraSettings
+from rewardkit.trainers.estimate import GIB, _by_layers, estimate, largest_context, largest_model
+from rewardkit.trainers.memory.footprint import Case
+
+TINY = {
+    "hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": 500, "max_position_embeddings": 8192,
+}  # fmt: skip
+
+
+def write(folder: Path, model: str, **grpo: Any) -> str:
+    path = folder / "config.yaml"
+    values = {
+        "model": model, "rubric": "rubric.yaml", "data": {"path": "train.jsonl"},
+        "output_dir": "run", "dtype": "bfloat16", "lora": {"r": 16},
+        "grpo": {"num_generations": 4, "per_device_train_batch_size": 4, "max_completion_length": 64, **grpo},
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(values))
+    return str(path)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert main(["estimate", *arguments, "--json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_run_is_told_by_cause_and_nothing_is_loaded(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in tiny_model.iterdir():  # all but the weights
+        if not file.name.endswith(".safetensors"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "train.jsonl").write_text('{"prompt": "1+1="}\n{"prompt": "123456+1="}\n')
+    config = write(tmp_path, ".", beta=0.1, ref_refresh_every=2)
+    found = told(capsys, config)
+    assert (found["prompt_tokens"], found["prompt_from"]) == (9, "the longest in the data")
+    train, rollout = found["phases"]["train"], found["phases"]["rollout"]
+    both = {"weights", "adapters", "reference", "optimizer"}
+    assert set(train["device_gib"]) >= both | {"gradients", "activations"}
+    assert set(rollout["device_gib"]) >= both | {"KV cache"}
+    assert found["peak_gib"] == max(train["total_gib"], rollout["total_gib"])
+    assert main(["estimate", config, "--device", "cuda"]) == 0
+    text = capsys.readouterr().out
+    assert "CUDA context            0.500     0.500" in text
+    assert "peak of the run: 0.5" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_card_is_told_what_fits_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write(
+        tmp_path, "llama3-1B", gradient_accumulation_steps=2, per_device_train_batch_size=2
+    )
+    found = told(capsys, config, "--prompt-length", "16", "--card", "1.5", code=1)
+    assert found["fits"] is False
+    assert (found["largest_context"], found["largest_model"]) == (0, None)
+
+
+def test_the_search_for_the_largest_context_ends_at_the_edge() -> None:
+    shape = AutoConfig.for_model("llama", num_hidden_layers=6, **TINY)
+    grpo = GRPOConfig(num_generations=2, per_device_train_batch_size=2, max_completion_length=256)
+    case = Case(shape, torch.float32, grpo, LoraSettings(r=4), prompt=16, cuda=False)
+    edge = case.grpo.model_copy(update={"max_completion_length": 768 - 16})
+    need = estimate(Case(shape, torch.float32, edge, case.lora, prompt=16, cuda=False)).peak
+    assert largest_context(case, int(need * 1.001)) == 768
+    assert largest_context(case, int(need * 0.999)) == 512
+    assert largest_context(case, 1000) == 0
+    assert largest_model(case, "llama3", int(1.0 * GIB)) is None
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(r=4)], ids=["full", "lora"])
+@pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": False}], ids=str)
+def test_two_heights_of_a_model_tell_the_rest(lora: Any, changes: dict[str, Any]) -> None:
+    shape = AutoConfig.for_model("llama", num_hidden_layers=9, **TINY)
+    grpo = GRPOConfig(
+        num_generations=2, per_device_train_batch_size=2, gradient_accumulation_steps=2,
+        max_completion_length=400, **changes,
+    )  # fmt: skip
+    case = Case(shape, torch.float32, grpo, lora, prompt=16, cuda=False)
+    assert _by_layers(case)(case) == pytest.approx(estimate(case).peak, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.yaml"], "there is no file none.yaml"),
+        (["config.yaml", "--model", "some/model"], "configuration of 'some/model' is not here"),
+        (["config.yaml", "--family", "llama3"], "give --card too"),
+        (["config.yaml", "--card", "-1"], "--card is a size in GiB"),
+        (["config.yaml", "--card", "24", "--family", "gpt5"], "unknown family 'gpt5'; there are"),
+        (["config.yaml", "--prompt-length", "0"], "--prompt-length is a number of tokens"),
+    ],
+)
+def test_what_cannot_be_estimated_is_said(
+    tmp_path: Path, tiny_model: Path, arguments: list[str], message: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    write(tmp_path, str(tiny_model))
+    monkeypatch.chdir(tmp_path)
+    assert main(["estimate", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_estimate_is_within_a_tenth_of_what_a_process_takes(root: Path) -> None:
+    """Two of the benchmark's runs, measured in processes of their own."""
+    import os
+    import subprocess
+    import sys
+
+    from rewardkit.trainers.memory.footprint import footprints
+
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        import estimate as benchmark  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    for name in ("llama, all weights", "llama, adapters, tiles"):
+        script = root / "benchmarks" / "estimate.py"
+        done = subprocess.run(
+            [sys.executable, str(script), "--measure", name], capture_output=True, text=True,
+            check=True, env={**os.environ, "PYTHONSAFEPATH": "", "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        real = json.loads(done.stdout.splitlines()[-1])
+        want = footprints(benchmark.case(name))["train"].total / 2**20
+        assert real["train_tracked"] == pytest.approx(want, rel=0.02)
+        assert real["train_rss"] == pytest.approx(want, rel=0.10)

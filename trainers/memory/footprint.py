@@ -1,0 +1,282 @@
+"""What the two phases of a run take, found by running both on fake tensors.
+
+The training phase is the real step of the real model: the policy's body, its head, loss, backward
+pass, clipping and optimizer. The rollout phase is the real decoder at the longest it can get. What
+a model's weights take is arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rewardkit.errors import ConfigError
+from rewardkit.trainers.config import GRPOConfig, LoraSettings, QuantSettings
+from rewardkit.trainers.loading import lora_config, prepare_layers
+from rewardkit.trainers.memory.account import Account, Book
+from rewardkit.trainers.memory.four_bits import four_bit_bytes, pretend_four_bits
+from rewardkit.trainers.memory.install import install
+from rewardkit.trainers.memory.offload import Copies, Mover, Stay
+from rewardkit.trainers.memory.simulate import fake_model, simulated
+from rewardkit.trainers.model import Policy
+from rewardkit.trainers.optim import eight_bit_bytes, make_optimizer
+from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.rollout.cache import at_a_time
+from rewardkit.trainers.rollout.decode import grown_batch
+from rewardkit.trainers.rollout.sampler import KeyedSampler, row_keys
+from rewardkit.trainers.step import optimizer_step
+
+__all__ = ["CONTEXT_BYTES", "Case", "Footprint", "footprints"]
+
+CONTEXT_BYTES = 2**29
+"""What CUDA and its libraries hold of a GPU before a tensor is there: half a GiB, as a constant."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, as far as its memory depends on it.
+
+    Attributes:
+        model: configuration of ``transformers``.
+        dtype: of the weights that are not quantised.
+        grpo: of the run.
+        lora: settings of adapters; ``None``: all weights are learned.
+        quant: how weights are quantised.
+        prompt: tokens of the longest prompt.
+        cuda: on a GPU, or on a CPU, where host and device are one.
+    """
+
+    model: Any
+    dtype: torch.dtype
+    grpo: GRPOConfig
+    lora: LoraSettings | None = None
+    quant: QuantSettings = field(default_factory=QuantSettings)
+    prompt: int = 512
+    cuda: bool = True
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a phase takes at its peak, by cause.
+
+    Attributes:
+        device: on the device.
+        host: in the host's memory, beside what the process itself has.
+    """
+
+    device: dict[str, int]
+    host: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """On the device."""
+        return sum(self.device.values())
+
+
+def footprints(case: Case) -> dict[str, Footprint]:
+    """The phases ``train`` and ``rollout``; takes some seconds, and next to no memory.
+
+    Raises:
+        ConfigError: if ``kv_budget_gib`` does not hold one completion, or ``transformers`` has no
+            model of this configuration.
+    """
+    with simulated():
+        model = _model(case)
+        policy = Policy(model, _Tokenizer())
+        model.train()
+        standing = _standing(case, policy)
+        account = Account([*model.parameters(), *model.buffers()])
+        mover = Copies(_on_host(account)) if case.cuda else Stay()
+        _prepare(case, policy, account, mover)
+        with account:
+            optimizer, states = _optimizer(case, policy, account)
+            train = _train(case, policy, optimizer, account)
+            rollout = _rollout(case, policy, account)
+    host = standing.pop("host", 0)
+    fixed = {**standing, "optimizer": states}
+    fixed = {k: v for k, v in fixed.items() if k != "optimizer" or v}
+    return {
+        "train": _phase(fixed, train, host),
+        "rollout": _phase(fixed, rollout, host),
+    }
+
+
+def _phase(fixed: dict[str, int], found: tuple[dict[str, int], int], host: int) -> Footprint:
+    device = dict(fixed)
+    for cause, count in found[0].items():
+        if count:
+            device[cause] = device.get(cause, 0) + count
+    sides = {"activations": found[1], "optimizer": host}
+    return Footprint(device, {k: v for k, v in sides.items() if v})
+
+
+class _Tokenizer:
+    pad_token_id = 0
+    eos_token_id = 1
+
+
+def _model(case: Case) -> Any:
+    lora = None if case.lora is None else lora_config(case.lora)
+    try:
+        model = fake_model(case.model, case.dtype, lora)
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"transformers cannot make this model: {error}") from error
+    if lora is not None:
+        model.enable_input_require_grads()
+    return model
+
+
+def _prepare(case: Case, policy: Policy, account: Account, mover: Mover) -> None:
+    prepare_layers(policy.model, case.grpo)
+    if case.quant.load_in_4bit:
+        pretend_four_bits(policy.model, case.dtype, account)
+    install(
+        policy.model,
+        offload=case.grpo.activation_offloading,
+        mlp_tile=case.grpo.mlp_tile,
+        lean=case.grpo.lean_ops,
+        mover=mover,
+    )
+
+    def ended(_module: Any, _inputs: Any, out: Any) -> None:
+        account.cause = "head"
+        if out.last_hidden_state.requires_grad:
+            out.last_hidden_state.register_hook(begun)
+
+    def begun(*_: Any) -> None:
+        account.cause = "activations"
+
+    policy.base.base_model.register_forward_pre_hook(begun)
+    policy.base.base_model.register_forward_hook(ended)
+    for p in policy.trainable():
+        p.register_post_accumulate_grad_hook(
+            lambda p: account.assign(p.grad, "gradients") if p.grad is not None else None
+        )
+
+
+def _on_host(account: Account) -> Callable[[torch.Tensor], torch.Tensor]:
+    def copy(tensor: torch.Tensor) -> torch.Tensor:
+        with account.on_host():
+            return tensor.clone()
+
+    return copy
+
+
+def _standing(case: Case, policy: Policy) -> dict[str, int]:
+    """What is there in both phases."""
+    learned = {id(p) for p in policy.trainable()}
+    weights = adapters = 0
+    packed = four_bit_bytes(policy.model, case.quant) if case.quant.load_in_4bit else {}
+    for p in policy.model.parameters():
+        own = packed.get(id(p), p.nbytes)
+        if policy.has_adapter and id(p) in learned:
+            adapters += own
+        else:
+            weights += own
+    found = {"weights": weights + sum(b.nbytes for b in policy.model.buffers())}
+    if adapters:
+        found["adapters"] = adapters
+    if case.grpo.beta and not policy.has_adapter:
+        found["reference"] = weights
+    elif case.grpo.beta and case.grpo.ref_refresh_every:
+        found["reference"] = adapters
+    if case.cuda:
+        found["CUDA context"] = CONTEXT_BYTES
+    return found
+
+
+def _optimizer(case: Case, policy: Policy, account: Account) -> tuple[Any, int]:
+    """The optimizer with its states, and their bytes where they are not in the account."""
+    eight = eight_bit_bytes(policy.model, case.grpo)
+    if eight is not None:
+        return torch.optim.SGD(policy.trainable(), lr=0.0), eight
+    optimizer = make_optimizer(policy.model, case.grpo)
+    for group in optimizer.param_groups:
+        # On a GPU it goes through all parameters at once, with temporaries as large as them.
+        group["foreach"] = case.cuda and not group["fused"]
+    with account.caused_by("optimizer"):
+        for p in policy.trainable():
+            p.grad = torch.empty_like(p)
+            account.assign(p.grad, "gradients")
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return optimizer, 0
+
+
+def _train(
+    case: Case, policy: Policy, optimizer: Any, account: Account
+) -> tuple[dict[str, int], int]:
+    config = case.grpo
+    rows = [_completion(case, k) for k in range(config.per_device_train_batch_size)]
+    # From the second micro-batch on there are gradients already; a third differs in nothing.
+    batches = [rows] * min(2, config.gradient_accumulation_steps)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    _begin(account)
+    with _step_in_its_own_name(optimizer, account):
+        optimizer_step(policy, optimizer, schedule, batches, config)
+    return account.device.at_peak, account.host.peak
+
+
+@contextmanager
+def _step_in_its_own_name(optimizer: Any, account: Account) -> Iterator[None]:
+    def before(*_: Any) -> None:
+        account.cause = "optimizer"
+
+    hook = optimizer.register_step_pre_hook(before)
+    try:
+        yield
+    finally:
+        hook.remove()
+        account.cause = "activations"
+
+
+def _completion(case: Case, index: int) -> Completion:
+    config = case.grpo
+    item = Completion(
+        0, 0, index, [2] * case.prompt, [3] * config.max_completion_length, False, "",
+        [-1.0] * config.max_completion_length, total=1.0, advantage=1.0,
+    )  # fmt: skip
+    noted = torch.zeros(config.max_completion_length)
+    if config.notes_old:
+        item.old_logps = noted
+        item.entropies = noted if config.top_entropy_quantile < 1 else None
+    if config.beta:
+        item.ref_logps = noted
+    return item
+
+
+@torch.no_grad()
+def _rollout(case: Case, policy: Policy, account: Account) -> tuple[dict[str, int], int]:
+    config = case.grpo
+    prompts = [[2] * case.prompt]
+    rows = at_a_time(config, case.model, case.dtype.itemsize, prompts)
+    rows = min(rows, config.generation_batch_size)
+    asked = [[2 + k // config.num_generations] + [2] * (case.prompt - 1) for k in range(rows)]
+    policy.model.eval()
+    _begin(account)
+    try:
+        with policy.autocast(config.bf16):
+            batch = grown_batch(policy, asked, config.max_completion_length - 1, account.caused_by)
+            keys = row_keys(0, 0, [0] * rows, list(range(rows)))
+            sampler = KeyedSampler(keys, temperature=config.temperature, top_k=config.top_k,
+                                   top_p=config.top_p)  # fmt: skip
+            with account.caused_by("head"):
+                logits = policy.head.logits(batch.last)
+                chosen, _ = sampler.choose(logits, 0, np.arange(rows))
+            del logits
+            with account.caused_by("activations"):
+                batch.advance(chosen)
+    finally:
+        policy.model.train()
+    return account.device.at_peak, account.host.peak
+
+
+def _begin(account: Account) -> None:
+    for book in (account.device, account.host):
+        assert isinstance(book, Book)
+        book.begin()
