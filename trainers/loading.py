@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
 
 __all__ = [
@@ -72,6 +73,7 @@ def load_trainable(
         ConfigError: if there is no model, or settings that an adapter does not have.
     """
     _check_loading(dtype, lora, config)
+    parallel.choose_device()
     base = adapter_base(source)
     if base is None:
         model = load_model(source, dtype)

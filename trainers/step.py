@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rewardkit.errors import RewardKitError
+from rewardkit.trainers import parallel
 from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.head import head_loss
@@ -97,8 +98,7 @@ def optimizer_step(
     plan = StepPlan.of(micro_batches, config, Coefficients.of(config, carried))
     if plan is None:
         return {"loss": None, "grad_norm": None, "skipped": 1}
-    metrics = StepMetrics(config)
-    loss = sum(accumulate(policy, part, plan, config, metrics) for part in plan.micro_batches)
+    loss, metrics = _gradients(policy, plan, config)
     norm = float(torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm))
     if not (math.isfinite(loss) and math.isfinite(norm)):
         optimizer.zero_grad(set_to_none=True)
@@ -106,6 +106,7 @@ def optimizer_step(
             f"loss {loss} or gradient norm {norm} is not finite; this step changed no "
             f"weight. Lower the learning rate, or look for NaN in the model"
         )
+    parallel.check_same(lambda: {"gradient's norm": norm})
     rate = scheduler.get_last_lr()[0]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -115,6 +116,18 @@ def optimizer_step(
         config, carried, kl=found.get("kl"), entropy=metrics.entropy_where_it_acts
     )
     return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **found}
+
+
+def _gradients(policy: Policy, plan: StepPlan, config: GRPOConfig) -> tuple[float, StepMetrics]:
+    """The step's gradients, of which each process computes some; its loss and metrics."""
+
+    def work() -> tuple[float, StepMetrics]:
+        mine, metrics = parallel.share(plan.micro_batches), StepMetrics(config)
+        return sum(accumulate(policy, part, plan, config, metrics) for part in mine), metrics
+
+    made = parallel.gather(work)
+    parallel.sum_gradients(policy.trainable())
+    return sum(loss for loss, _ in made), StepMetrics.merged([metrics for _, metrics in made])
 
 
 def accumulate(
