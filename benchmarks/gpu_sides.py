@@ -217,7 +217,7 @@ def _trl(case: Case, model: Any, gradients: Path) -> dict[str, Any]:
     def step() -> None:
         total = 0.0
         for item in items:
-            with inner.compute_loss_context_manager():
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
                 loss = inner._compute_loss(inner.model, row(item))
             loss.backward()
             total += float(loss.detach())

@@ -10,8 +10,6 @@ import pickle
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -21,7 +19,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -462,35 +459,3 @@ def test_one_process_sends_nothing_and_copies_nothing() -> None:
     assert parallel.lead(lambda: found) is parallel.agree(lambda: found) is found
     parallel.check_same(lambda: pytest.fail("nobody to compare with"))
     assert (parallel.rank(), parallel.processes()) == (0, 1)
-
-
-def command(folder: Path, model: Path, output: str, accumulate: int) -> list[str]:
-    """The arguments of a run, whose files are written."""
-    rows = "".join(json.dumps({**row, "answer": "4"}) + "\n" for row in ROWS)
-    (folder / "rows.jsonl").write_text(rows)
-    parts = {"near": {"verifier": "proximity", "partial": True}, "n": {"verifier": "has_number"}}
-    settings = {
-        "model": str(model), "rubric": {"parts": parts}, "data": {"path": "rows.jsonl"},
-        "output_dir": output, "grpo": {**CONFIG, "gradient_accumulation_steps": accumulate},
-    }  # fmt: skip
-    path = folder / f"{output}.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return ["rewardkit", "train", str(path)]
-
-
-def test_accelerate_launch_trains_as_one_process_does(tiny_model: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    options = ["--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    arguments = command(tmp_path, tiny_model, "two", 2)
-    done = subprocess.run(
-        [sys.executable, "-m", *launch, *options, "--num_machines", "1", "-m", *arguments],
-        env=environment, cwd="/", capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("run folder:") == 1
-    assert "3/3" in done.stdout
-    from rewardkit.cli import main
-
-    assert main(command(tmp_path, tiny_model, "one", 4)[1:]) == 0
-    assert_the_same_run(tmp_path / "two", tmp_path / "one")
