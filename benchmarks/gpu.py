@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ PARTS = ("train", "24 GiB", "small cards")
 LENGTHS = (2048, 8192, 20480)
 WRITTEN = 256
 PACKAGES = ["rewardkit", "torch", "transformers", "peft", "trl", "bitsandbytes"]
+ALLOCATOR = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+"""Of both sides: a peak should be what is needed, not how it fell into pieces."""
 CHILD_S = 240
 """Seconds that one measurement may take at most."""
 
@@ -80,7 +83,13 @@ def in_child(case: Case, gradients: Path, limit_s: float) -> dict[str, Any]:
         return {"status": "not run: no time left"}
     command = [sys.executable, __file__, "--child", json.dumps(asdict(case)), str(gradients)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            env={**os.environ, **ALLOCATOR},
+        )
     except subprocess.TimeoutExpired:
         return {"status": f"stopped after {limit_s:.0f} s"}
     lines = done.stdout.splitlines()
@@ -123,6 +132,7 @@ def run(options: argparse.Namespace) -> None:
     result: dict[str, Any] = {
         "device": device,
         "memory settings": lean,
+        "allocator": ALLOCATOR,
         "cases": {},
         "compared": {},
     }
@@ -149,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--part", action="append", choices=PARTS, help="this part only")
     parser.add_argument("--limit-s", type=float, default=540, help="seconds for all of it")
