@@ -81,14 +81,13 @@ def in_child(case: Case, gradients: Path, limit_s: float) -> dict[str, Any]:
     """One measurement, from outside: whatever becomes of it is a result."""
     if limit_s < 1:
         return {"status": "not run: no time left"}
+    # PYTHONSAFEPATH would hide this folder, from which the sides are imported.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    environment = {**own, **ALLOCATOR}
     command = [sys.executable, __file__, "--child", json.dumps(asdict(case)), str(gradients)]
     try:
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            env={**os.environ, **ALLOCATOR},
+            command, capture_output=True, text=True, timeout=limit_s, env=environment
         )
     except subprocess.TimeoutExpired:
         return {"status": f"stopped after {limit_s:.0f} s"}
