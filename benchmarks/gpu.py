@@ -54,7 +54,7 @@ def cases() -> Iterator[Case]:
         for side in ("ours", "TRL"):
             yield Case("train", side, "train", big, prompt, length - prompt, rows=2)
     longest = LENGTHS[-1]
-    capped = {"four_bit": True, "cap_gib": 24.0, "steps": 1}
+    capped: dict[str, Any] = {"four_bit": True, "cap_gib": 24.0, "steps": 1}
     yield Case("24 GiB", "ours", "whole", big, longest - WRITTEN, WRITTEN, rows=8, **capped)
     yield Case("24 GiB", "ours", "train", big, prompt, longest - prompt, rows=8, **capped)
     for shape, cap in (("Qwen2.5-1.5B", 5.0), ("Qwen2.5-14B", 15.0)):

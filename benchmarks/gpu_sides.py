@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +133,15 @@ def build(case: Case) -> Any:
 
 def _quantise(model: Any, dtype: torch.dtype, device: str) -> None:
     """Every linear layer but the head to NF4, as ``load_in_4bit`` does while weights arrive."""
-    from bitsandbytes.nn import Linear4bit, Params4bit
-
+    nn: Any = import_module("bitsandbytes.nn")
     names = [n for n, m in model.named_modules() if type(m) is torch.nn.Linear and n != "lm_head"]
     for name in names:
         old = model.get_submodule(name)
-        new = Linear4bit(
+        new = nn.Linear4bit(
             old.in_features, old.out_features, bias=old.bias is not None, compute_dtype=dtype,
             compress_statistics=True, quant_type="nf4", device="meta",
         )  # fmt: skip
-        new.weight = Params4bit(
+        new.weight = nn.Params4bit(
             old.weight.detach(), requires_grad=False, compress_statistics=True,
             quant_type="nf4",
         ).to(device)  # fmt: skip
@@ -242,7 +242,7 @@ def _trl_trainer(case: Case, model: Any) -> Any:
         loss_type="dapo", bf16=case.device == "cuda", use_cpu=case.device == "cpu", beta=0.0,
         report_to="none", max_steps=1, save_strategy="no",
     )  # fmt: skip
-    inner = Theirs(
+    inner: Any = Theirs(
         model=model,
         reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
         args=config,

@@ -257,8 +257,12 @@ class GRPOTrainer:
 
     def _log(self, kind: str, metrics: Mapping[str, Any]) -> None:
         self.history.append({"step": self.progress.step, "kind": kind, **metrics})
-        folder = self.folder
-        parallel.lead(lambda: folder and folder.log(self.progress.step, kind, metrics))
+
+        def write() -> None:
+            if self.folder is not None:
+                self.folder.log(self.progress.step, kind, metrics)
+
+        parallel.lead(write)
 
     def _write_rollouts(self, made: Collected) -> None:
         if self.folder is None:

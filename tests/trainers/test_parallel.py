@@ -420,7 +420,9 @@ def test_going_on_with_another_batch_than_before_is_refused_and_says_how_it_coun
         trainer(tiny_model, tmp_path / "run", resume=True)
 
 
-def test_a_signal_to_one_process_stops_all_after_the_step(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_signal_to_one_process_stops_all_after_the_step(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run() -> None:
         mine = trainer(tiny_model, tmp_path / "run", config={"save_steps": 0})
         plain = mine.collector.collect
@@ -431,7 +433,7 @@ def test_a_signal_to_one_process_stops_all_after_the_step(tiny_model: Path, tmp_
                 signal.raise_signal(signal.SIGTERM)  # what launched them passes it on
             return plain(*args)
 
-        mine.collector.collect = collect  # type: ignore[method-assign]
+        monkeypatch.setattr(mine.collector, "collect", collect)
         mine.train()
 
     assert [ended.error for ended in in_processes(2, run)] == ["SystemExit: 143"] * 2
