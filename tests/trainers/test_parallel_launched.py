@@ -77,8 +77,8 @@ def test_the_trl_backend_runs_in_two_processes_and_goes_on(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("trl")
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    run += ["--master-port", "0", "-m"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    run += ["--nproc-per-node", "2", "-m"]
     arguments = command(tmp_path, tiny_model, "two", 2)
     shorter = [*arguments, "--backend", "trl", "--max-steps", "2"]
     for more in (
