@@ -26,9 +26,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def record(name: str, command: str, packages: Sequence[str], result: Mapping[str, Any]) -> Path:
-    """Write ``results/<name>.json``; returns its path."""
-    path = RESULTS / f"{name}.json"
+def record(
+    name: str,
+    command: str,
+    packages: Sequence[str],
+    result: Mapping[str, Any],
+    folder: Path = RESULTS,
+) -> Path:
+    """Write ``<name>.json`` into the folder; returns its path."""
+    path = folder / f"{name}.json"
     facts = {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
@@ -38,7 +44,7 @@ def record(name: str, command: str, packages: Sequence[str], result: Mapping[str
         "cpus": os.cpu_count(),
         "versions": {p: _version(p) for p in packages},
     }
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     path.write_text(json.dumps({**facts, "result": result}, indent=2) + "\n", encoding="utf-8")
     return path
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rewardkit._strict import Strict
 from rewardkit.errors import ConfigError
+from rewardkit.trainers import parallel
 from rewardkit.trainers._objective import check_objective
 
 __all__ = ["GRPOConfig", "LoraSettings", "QuantSettings"]
@@ -62,7 +63,8 @@ class GRPOConfig(Strict):
 
     Batches count completions, as in TRL: one generation makes ``per_device_train_batch_size *
     steps_per_generation`` completions of as many prompts as ``num_generations`` goes into it; an
-    optimizer step uses ``per_device_train_batch_size * gradient_accumulation_steps`` of them.
+    optimizer step uses ``per_device_train_batch_size * gradient_accumulation_steps`` of them. Both
+    are of one process: N of them (:mod:`rewardkit.trainers.parallel`) make and use N times as many.
 
     Raises:
         ConfigError: for unknown keys and for values that cannot go together.
@@ -234,10 +236,12 @@ class GRPOConfig(Strict):
 
     @model_validator(mode="after")
     def _goes_together(self) -> GRPOConfig:
-        if self.generation_batch_size % self.num_generations:
+        count = parallel.processes()
+        if self.generation_batch_size * count % self.num_generations:
             raise ValueError(
-                f"one generation makes per_device_train_batch_size * steps_per_generation = "
-                f"{self.generation_batch_size} completions, which must be a multiple of "
+                f"one generation makes per_device_train_batch_size * steps_per_generation"
+                f"{f' * {count} processes' if count > 1 else ''} = "
+                f"{self.generation_batch_size * count} completions, which must be a multiple of "
                 f"num_generations = {self.num_generations}"
             )
         if self.max_steps == 0:

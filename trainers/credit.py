@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import MutableMapping, Sequence
+from typing import Literal
+
+import torch
 
 from rewardkit.errors import ConfigError
 from rewardkit.score import Score
+from rewardkit.trainers import parallel
 from rewardkit.trainers.advantage import advantages, decoupled_advantages, soft_overlong
 from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
@@ -16,6 +20,8 @@ from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.tokens import note_logps
 
 __all__ = ["assign_advantages", "credit"]
+
+_Noted = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
 
 
 def credit(
@@ -36,12 +42,31 @@ def credit(
     if learned and config.notes_old:
         all_of_them = config.notes_flat or in_reward
         moving = [c for c in learned if all_of_them or c.advantage]
-        note_logps(policy, moving, config, which="old", carried=carried)
+        _note(policy, moving, config, "old", carried)
     if learned and config.beta:
         with policy.as_reference():
-            note_logps(policy, learned, config, which="ref", carried=carried)
+            _note(policy, learned, config, "ref", carried)
     if in_reward:
         assign_advantages(items, config, beta)
+
+
+def _note(
+    policy: Policy,
+    items: Sequence[Completion],
+    config: GRPOConfig,
+    which: Literal["old", "ref"],
+    carried: MutableMapping[str, float] | None,
+) -> None:
+    """Note log-probabilities: each process those of its share, and then all those of all."""
+
+    def work() -> list[_Noted]:
+        mine = parallel.share(items)
+        note_logps(policy, mine, config, which=which, carried=carried)
+        return [(c.old_logps, c.ref_logps, c.entropies) for c in mine]
+
+    noted = [one for part in parallel.gather(work) for one in part]
+    for item, (old, ref, entropies) in zip(items, noted, strict=True):
+        item.old_logps, item.ref_logps, item.entropies = old, ref, entropies
 
 
 def assign_advantages(

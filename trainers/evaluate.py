@@ -8,10 +8,10 @@ from typing import Any
 from rewardkit.metrics import score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers.config import GRPOConfig
-from rewardkit.trainers.judging import judge
+from rewardkit.trainers.judging import scores_of, write_and_judge
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
-from rewardkit.trainers.rollout.generate import Request, generate
+from rewardkit.trainers.rollout.generate import Request
 
 __all__ = ["evaluate"]
 
@@ -32,7 +32,6 @@ def evaluate(
     ]
     metrics: dict[str, Any] = {}
     for name, greedy in (("greedy", True), ("sampled", False)):
-        items = generate(policy, requests, config, step=2**32, greedy=greedy)
-        scores = judge(items, rubric, rows, config)
-        metrics |= score_metrics(scores, prefix=f"eval/{name}/")
+        items = write_and_judge(policy, requests, rubric, rows, config, step=2**32, greedy=greedy)
+        metrics |= score_metrics(scores_of(items), prefix=f"eval/{name}/")
     return metrics

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from rewardkit.trainers import parallel
+
 __all__ = ["GracefulStop"]
+
+_ECHO_S = 2.0
+"""Seconds in which a signal may be the echo of the one before."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,6 +34,7 @@ class GracefulStop:
     def __init__(self) -> None:
         self.asked: int | None = None
         self._before: dict[int, Any] = {}
+        self._when = 0.0
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -43,15 +50,22 @@ class GracefulStop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def leave(self) -> None:
+    def leave(self, asked: int) -> None:
         """End as the signal would have: raises ``KeyboardInterrupt``, or ``SystemExit(143)``."""
-        if self.asked == signal.SIGTERM:
+        if asked == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
 
+    def _again(self) -> bool:
+        """Whether a second signal is a second wish. One Ctrl-C at the terminal of several processes
+        reaches each of them twice: from the terminal, and from what launched them."""
+        return parallel.processes() == 1 or time.monotonic() - self._when > _ECHO_S
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None:
-            self.leave()
-        self.asked = number
+            if self._again():
+                self.leave(self.asked)
+            return
+        self.asked, self._when = number, time.monotonic()
         # Not print: the main thread may be in the middle of one.
         os.write(2, b"stopping after this step; press Ctrl-C again to stop at once\n")

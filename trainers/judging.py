@@ -8,11 +8,14 @@ from typing import Any
 
 from rewardkit.rubric import Rubric
 from rewardkit.score import Score
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import GRPOConfig
+from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.rollout.generate import Request, generate
 from rewardkit.trainers.scorer import Scorer
 
-__all__ = ["flat_groups", "judge", "reward_metrics", "scores_of"]
+__all__ = ["flat_groups", "judge", "reward_metrics", "scores_of", "write_and_judge"]
 
 Metrics = dict[str, Any]
 
@@ -28,6 +31,26 @@ def judge(
     scorer.add(items)
     scorer.finish()
     return scores_of(items)
+
+
+def write_and_judge(
+    policy: Policy,
+    requests: Sequence[Request],
+    rubric: Rubric,
+    rows: Sequence[Mapping[str, Any]],
+    config: GRPOConfig,
+    *,
+    step: int,
+    greedy: bool = False,
+) -> list[Completion]:
+    """One judged completion per request, in order; each process does some of the groups."""
+
+    def work(mine: Sequence[Request]) -> list[Completion]:
+        items = generate(policy, mine, config, step=step, greedy=greedy)
+        judge(items, rubric, rows, config)
+        return items
+
+    return parallel.spread(requests, work)
 
 
 def scores_of(items: Sequence[Completion]) -> list[Score]:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.quantize import check_quantised, keep_packing, quantised_loading
 
@@ -79,6 +80,7 @@ def load_trainable(
         ConfigError: if there is no model, or settings that an adapter does not have.
     """
     _check_loading(dtype, lora, config)
+    parallel.choose_device()
     base, quant = adapter_base(source), quant or QuantSettings()
     check_quantised(quant, lora, adapter=base is not None)
     if base is None:

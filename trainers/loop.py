@@ -13,7 +13,7 @@ from transformers import get_scheduler, set_seed
 from rewardkit.errors import RewardKitError, TooManyUnscorableError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
-from rewardkit.trainers import checkpoints
+from rewardkit.trainers import checkpoints, parallel
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.credit import credit
 from rewardkit.trainers.evaluate import evaluate
@@ -30,7 +30,7 @@ from rewardkit.trainers.resume import Start, starting_point
 from rewardkit.trainers.rollout.batch import Completion, Rollouts
 from rewardkit.trainers.rollout.collect import Collected, Collector
 from rewardkit.trainers.runfolder import RunFolder
-from rewardkit.trainers.state import Progress, Run
+from rewardkit.trainers.state import Progress, Run, data_digest, generators, weights_digest
 from rewardkit.trainers.step import optimizer_step
 
 __all__ = ["GRPOTrainer"]
@@ -38,6 +38,9 @@ __all__ = ["GRPOTrainer"]
 
 class GRPOTrainer:
     """Group Relative Policy Optimization (arXiv 2402.03300) on a rubric.
+
+    Launched in several processes, all train one model (:mod:`rewardkit.trainers.parallel`); process
+    0 alone writes the run folder and to the terminal.
 
     Args:
         model: a folder (of a model, or of an adapter, which is trained on), a hub name, or a ready
@@ -79,17 +82,30 @@ class GRPOTrainer:
         quiet: bool = False,
         describe: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config = config or GRPOConfig()
+        parallel.start()
+        self.asked = config or GRPOConfig()
+        self.config = parallel.whole(self.asked)
         self.rubric, self.rows, self.eval_rows = rubric, list(train_data), list(eval_data or ())
         check_data(rubric, self.rows, self.eval_rows)
-        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
-        start = starting_point(
-            self.folder, rubric, self.rows, resume=resume, checkpoint=checkpoint, new_data=new_data
-        )
+        self.path = None if output_dir is None else Path(output_dir)
+        self.folder: RunFolder | None = None  # of process 0 alone
+
+        def look() -> Start:
+            self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+            return starting_point(
+                self.folder, rubric, self.rows, resume=resume, checkpoint=checkpoint,
+                new_data=new_data,
+            )  # fmt: skip
+
+        start = parallel.lead(look)
         self.total_steps = start.total_steps(self.config, len(self.rows))
         check_optimizer(self.config)
         set_seed(self.config.seed)  # all generators: a reward may draw from any of them
-        self.policy = as_policy(model, dtype, lora, self.config, quantization)
+        self.policy = parallel.agree(
+            lambda: as_policy(model, dtype, lora, self.config, quantization)
+        )
+        if parallel.rank():  # what is dropped at random, say, is not the same in all processes
+            set_seed(self.config.seed + parallel.rank())
         self.policy.model.train()
         room = (self.policy.context_length, self.config.max_completion_length)
         for rows in (self.rows, self.eval_rows):
@@ -103,15 +119,16 @@ class GRPOTrainer:
             num_warmup_steps=self.config.warmup_steps,
             num_training_steps=self.total_steps,
         )
-        self.display = Display(list(rubric.parts), quiet=quiet)
+        self.display = Display(list(rubric.parts), quiet=quiet or parallel.rank() > 0)
         self.progress = Progress(data=start.data)
         self.history: list[dict[str, Any]] = []
         self._teller, self._shown = Teller(self.display.warn), -1
-        if self.folder is not None and resume:
-            self._go_on(self.folder, start, describe, set_aside=checkpoint is not None)
-        elif self.folder is not None:
+        if resume:
+            self._go_on(start, describe, set_aside=checkpoint is not None)
+        else:
             name = self.policy.base.name_or_path if isinstance(model, Policy) else str(model)
-            self._begin(self.folder, describe, name)
+            parallel.lead(lambda: self._begin(describe, name))
+        parallel.check_same(self._identity)
 
     def train(self) -> TrainResult:
         """Run to the last step (or go on from a checkpoint); returns what came of it.
@@ -127,11 +144,13 @@ class GRPOTrainer:
         try:
             with GracefulStop() as stop:
                 self._look_before()
-                while self.progress.step < self.total_steps and not stop.asked:
+                while not (asked := parallel.first(stop.asked)):
+                    if self.progress.step >= self.total_steps:
+                        break
                     self._step()
-                if stop.asked:
+                if asked:
                     self._save()
-                    stop.leave()
+                    stop.leave(asked)
             self._evaluate()
             self._save()
             status = "finished"
@@ -140,8 +159,7 @@ class GRPOTrainer:
             raise
         finally:
             self._finish(status)
-        path = None if self.folder is None else self.folder.path
-        return TrainResult(self.progress.step, self.history, path)
+        return TrainResult(self.progress.step, self.history, self.path)
 
     def _look_before(self) -> None:
         """What is measured before the first step, where that was not done."""
@@ -192,7 +210,7 @@ class GRPOTrainer:
             self._save(prune=False)  # the cause is outside: mended, the run goes on from here
             raise
         finally:
-            self._write_rollouts(made)
+            parallel.lead(lambda: self._write_rollouts(made))
         rollouts = Rollouts(progress.step, made.kept, _shuffled(made.kept, config, progress))
         progress.tokens += sum(len(c.prompt_ids + c.ids) for c in made.items)
         progress.prompts += made.prompts
@@ -244,8 +262,12 @@ class GRPOTrainer:
 
     def _log(self, kind: str, metrics: Mapping[str, Any]) -> None:
         self.history.append({"step": self.progress.step, "kind": kind, **metrics})
-        if self.folder is not None:
-            self.folder.log(self.progress.step, kind, metrics)
+
+        def write() -> None:
+            if self.folder is not None:
+                self.folder.log(self.progress.step, kind, metrics)
+
+        parallel.lead(write)
 
     def _write_rollouts(self, made: Collected) -> None:
         if self.folder is None:
@@ -260,10 +282,16 @@ class GRPOTrainer:
         return Run(self.policy, self.optimizer, self.scheduler, self.config)
 
     def _save(self, *, prune: bool = True) -> None:
-        if self.folder is not None:
-            self.folder.flush()
-            keep = self.config.save_total_limit if prune else None
-            self._run.save(self.folder.checkpoints, self.progress, keep)
+        parallel.check_same(lambda: {"weights": weights_digest(self.policy)})
+        others = parallel.gather(generators)[1:]
+
+        def write() -> None:
+            if self.folder is not None:
+                self.folder.flush()
+                keep = self.config.save_total_limit if prune else None
+                self._run.save(self.folder.checkpoints, self.progress, keep, others)
+
+        parallel.lead(write)
 
     def _finish(self, status: str) -> None:
         if self.folder is None:
@@ -273,9 +301,20 @@ class GRPOTrainer:
         except OSError as error:  # a full disk, say: it must not hide why the run ended
             self.display.warn(f"manifest.json could not be written: {error}")
 
-    def _begin(self, folder: RunFolder, describe: Mapping[str, Any] | None, model: str) -> None:
-        own = {"grpo": self.config.model_dump(mode="json")}
-        folder.begin(
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same in all processes."""
+        return {
+            "configuration": self.config.model_dump(mode="json"),
+            "rubric": self.rubric.fingerprint,
+            "data": data_digest(self.rows),
+            "weights": weights_digest(self.policy),
+        }
+
+    def _begin(self, describe: Mapping[str, Any] | None, model: str) -> None:
+        if self.folder is None:
+            return
+        own = {"grpo": self.asked.model_dump(mode="json")}
+        self.folder.begin(
             describe or own,
             self.rubric,
             backend="builtin",
@@ -283,32 +322,36 @@ class GRPOTrainer:
             rows=len(self.rows),
             eval_rows=len(self.eval_rows),
             data=self.progress.data,
+            processes=parallel.processes(),
         )
 
-    def _go_on(
-        self,
-        folder: RunFolder,
-        start: Start,
-        describe: Mapping[str, Any] | None,
-        *,
-        set_aside: bool,
-    ) -> None:
+    def _go_on(self, start: Start, describe: Mapping[str, Any] | None, *, set_aside: bool) -> None:
         """From the checkpoint that was found, or from the beginning if there is none yet."""
-        if start.checkpoint is not None:
-            self.progress = self._run.restore(start.checkpoint)
+        found = start.checkpoint
+        if found is not None:
+            self.progress = parallel.agree(lambda: self._run.restore(found))
             self.progress.take_up(start.data)
+        self.history = parallel.lead(lambda: self._take_up(start, describe, set_aside=set_aside))
+
+    def _take_up(
+        self, start: Start, describe: Mapping[str, Any] | None, *, set_aside: bool
+    ) -> list[dict[str, Any]]:
+        """The run folder as it was at that checkpoint; gives what had been logged by then."""
+        folder = self.folder
+        assert folder is not None
         if set_aside:
             for left in checkpoints.leave_behind(folder.checkpoints, start.step):
                 start.notes.append(f"a later checkpoint is set aside as {left}")
         folder.rewind(-1 if start.checkpoint is None else start.step)
-        self.history = folder.lines()
         if describe is not None:
             folder.write_config(describe)
-        folder.update(status="running", resumed_at=self.progress.step)
+        step, count = self.progress.step, parallel.processes()
+        folder.update(status="running", resumed_at=step, processes=count)
         for note in start.notes:
             self.display.warn(note)
         where = start.checkpoint or "the beginning"
-        self.display.say(f"resumed at step {self.progress.step} from {where}")
+        self.display.say(f"resumed at step {step} from {where}")
+        return folder.lines()
 
 
 def _shuffled(items: Sequence[Completion], config: GRPOConfig, progress: Progress) -> list[int]:

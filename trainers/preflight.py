@@ -14,12 +14,13 @@ from typing import Any
 from rewardkit.errors import RewardKitWarning
 from rewardkit.metrics import score_metrics
 from rewardkit.rubric import Rubric
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import GRPOConfig
-from rewardkit.trainers.judging import judge, reward_metrics
+from rewardkit.trainers.judging import reward_metrics, scores_of, write_and_judge
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import PromptStream, encode_prompt
 from rewardkit.trainers.rollout.batch import Completion
-from rewardkit.trainers.rollout.generate import Request, generate
+from rewardkit.trainers.rollout.generate import Request
 
 __all__ = ["pass_at_k", "preflight"]
 
@@ -48,8 +49,8 @@ def preflight(
         for place, row in enumerate(stream.rows(0, count))
         for k in range(samples)
     ]
-    items = generate(policy, requests, config, step=_STEP)
-    scores = judge(items, rubric, rows, config)
+    items = write_and_judge(policy, requests, rubric, rows, config, step=_STEP)
+    scores = scores_of(items)
     metrics = {f"preflight/{name}": value for name, value in reward_metrics(items).items()}
     metrics |= score_metrics(scores, prefix="preflight/")
     passed = {name: _passed(items, name) for name in scores[0].parts if _judges(items, name)}
@@ -57,7 +58,8 @@ def preflight(
         for k in _powers(samples):
             known = [pass_at_k(n, c, k) for n, c in groups if n >= k]
             metrics[f"preflight/pass@{k}/{name}"] = sum(known) / len(known) if known else None
-    _warn(passed, items, rubric, metrics)
+    if parallel.rank() == 0:
+        _warn(passed, items, rubric, metrics)
     return metrics
 
 

@@ -13,6 +13,7 @@ from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import ConfigError, SpecError
 from rewardkit.rubric import Rubric
 from rewardkit.spec import read_data
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.result import Trainer, TrainResult
 
@@ -160,7 +161,9 @@ def train_command(
             "relative_to": str(start.resolve()),
         },
     )
-    print(f"run folder: {where}")
+    if parallel.rank() == 0:
+        print(f"run folder: {where}")
+    parallel.end()
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from rewardkit.errors import ConfigError
-from rewardkit.trainers import checkpoints
+from rewardkit.trainers import checkpoints, parallel
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Rollouts
 
-__all__ = ["Progress", "Run", "data_digest"]
+__all__ = ["Progress", "Run", "data_digest", "generators", "weights_digest"]
 
 _FORMAT = 2
 _MAY_CHANGE = frozenset({
@@ -73,10 +73,23 @@ class Run:
     scheduler: Any
     config: GRPOConfig
 
-    def save(self, folder: Path, progress: Progress, keep: int | None = None) -> Path:
-        """Write ``folder/step_N``, see :func:`rewardkit.trainers.checkpoints.write`."""
+    def save(
+        self,
+        folder: Path,
+        progress: Progress,
+        keep: int | None = None,
+        others: Sequence[Mapping[str, Any]] = (),
+    ) -> Path:
+        """Write ``folder/step_N``, see :func:`rewardkit.trainers.checkpoints.write`.
+
+        Args:
+            folder: of the checkpoints.
+            progress: where the run stands.
+            keep: how many to keep.
+            others: :func:`generators` of the other processes, by rank from 1.
+        """
         return checkpoints.write(
-            folder, progress.step, lambda place: self._fill(place, progress), keep
+            folder, progress.step, lambda place: self._fill(place, progress, others), keep
         )
 
     def restore(self, path: Path) -> Progress:
@@ -100,11 +113,12 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.policy.load_reference_state(state["reference"])
-        _put_back_generators(state["generators"])
+        own = [state["generators"], *state.get("other_generators", ())]
+        _put_back_generators(own[parallel.rank() % len(own)])
         rollouts = None if state["rollouts"] is None else Rollouts.from_state(state["rollouts"])
         return Progress(**facts["progress"], rollouts=rollouts)
 
-    def _fill(self, place: Path, progress: Progress) -> None:
+    def _fill(self, place: Path, progress: Progress, others: Sequence[Mapping[str, Any]]) -> None:
         """All files of a checkpoint."""
         self.policy.save(place)
         named = self.policy.model.named_parameters()
@@ -114,8 +128,10 @@ class Run:
             "scheduler": self.scheduler.state_dict(),
             "reference": self.policy.reference_state(),
             "rollouts": None if progress.rollouts is None else progress.rollouts.state(),
-            "generators": _generators(),
+            "generators": generators(),
         }
+        if others:
+            state["other_generators"] = list(others)
         # Through a file of ours: written to by its path, a full disk is a RuntimeError about zip.
         with (place / "trainer.pt").open("wb") as out:
             torch.save(state, out)
@@ -157,6 +173,8 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None
     keys = [k for k in {**known, **now} if k not in _MAY_CHANGE and known.get(k) != now.get(k)]
     if keys:
         changes = "\n".join(f"  {key}: {known.get(key)!r} -> {now.get(key)!r}" for key in keys)
+        if {"gradient_accumulation_steps", "steps_per_generation"} & set(keys):
+            changes += f"\n  (both as of all processes, of which there are {parallel.processes()})"
         raise ConfigError(
             f"the configuration is not that of the checkpoint {path}:\n{changes}\nPut it back, or "
             f"begin a new run with the checkpoint as its model"
@@ -165,17 +183,24 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None
 
 def _frozen_digest(policy: Policy) -> str | None:
     """Of the weights that adapters stand on: a little of each, which tells other models apart."""
+    frozen = [(n, p) for n, p in policy.model.named_parameters() if not p.requires_grad]
+    return _digest(frozen) if frozen else None
+
+
+def weights_digest(policy: Policy) -> str:
+    """Of all weights, by a little of each, which any step of learning changes."""
+    return _digest(policy.model.named_parameters())
+
+
+def _digest(named: Iterable[tuple[str, torch.nn.Parameter]]) -> str:
     digest = hashlib.sha256()
-    found = False
-    for name, p in policy.model.named_parameters():
-        if not p.requires_grad:
-            found = True
-            some = p.detach().flatten()[:: max(1, p.numel() // 64)].float().cpu()
-            digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode() + some.numpy().tobytes())
-    return digest.hexdigest()[:16] if found else None
+    for name, p in named:
+        some = p.detach().flatten()[:: max(1, p.numel() // 64)].float().cpu()
+        digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode() + some.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
-def _generators() -> dict[str, Any]:
+def generators() -> dict[str, Any]:
     """Every generator that a reward, a model or a library may draw from."""
     kind, keys, position, has_gauss, cached = cast("tuple[Any, ...]", np.random.get_state())
     return {

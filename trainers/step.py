@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rewardkit.errors import RewardKitError
+from rewardkit.trainers import parallel
 from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.head import head_loss
@@ -132,6 +133,7 @@ def optimizer_step(
             f"loss {loss} or gradient norm {norm} is not finite; this step changed no "
             f"weight. Lower the learning rate, or look for NaN in the model"
         )
+    parallel.check_same(lambda: {"gradient's norm": norm})
     rate = scheduler.get_last_lr()[0]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -152,9 +154,12 @@ def _learn(
     config: GRPOConfig,
     carried: MutableMapping[str, float],
 ) -> tuple[float, StepMetrics]:
-    """All gradients of a step; its loss, and what was measured on the way."""
+    """All gradients of a step, of which each process computes some; its loss, and what was measured
+    on the way."""
     losses: list[float] = []
     metrics = StepMetrics(config, plan.flat)
+    # Whole groups as far as may be, whose prompts are computed once.
+    mine = parallel.share(sorted(plan.trained, key=lambda c: c.group))
 
     def work(part: list[Completion]) -> None:
         losses.append(accumulate(policy, part, plan, config, metrics))
@@ -164,12 +169,20 @@ def _learn(
         losses.clear()
         metrics.clear()
 
+    def all_of_mine() -> tuple[float, StepMetrics, float | None]:
+        in_parts(policy, mine, config, carried, work, undo=undo)
+        return sum(losses), metrics, carried.get(BUDGET)
+
     try:
-        in_parts(policy, plan.trained, config, carried, work, undo=undo)
+        made = parallel.gather(all_of_mine)
+        parallel.sum_gradients(policy.trainable())
     except RewardKitError:
         undo()
         raise
-    return sum(losses), metrics
+    budgets = [budget for _, _, budget in made if budget is not None]
+    if budgets:
+        carried[BUDGET] = min(budgets)
+    return sum(loss for loss, _, _ in made), StepMetrics.merged([found for _, found, _ in made])
 
 
 def accumulate(

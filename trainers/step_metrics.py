@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -56,6 +57,22 @@ class StepMetrics:
             self._mean("cispo_clip_ratio", _per_unit(over, view, objective.level))
         if objective.correction is not None:
             self._mismatch(objective)
+
+    @classmethod
+    def merged(cls, parts: Sequence[StepMetrics]) -> StepMetrics:
+        """Those of the whole step; the parts are of different micro-batches."""
+        whole, *others = parts
+        for part in others:
+            for name, (total, count) in part._sums.items():
+                before = whole._sums.get(name, (0.0, 0))
+                whole._sums[name] = before[0] + total, before[1] + count
+            for name, value in part._least.items():
+                whole._extremes(name, [value], None)
+            for name, value in part._most.items():
+                whole._extremes(None, [value], name)
+            for name, tokens in part._tokens.items():
+                whole._tokens[name] += tokens
+        return whole
 
     def means(self, coefficients: Coefficients) -> dict[str, float]:
         """All of it; coefficients that move are logged as they were in this step."""

@@ -19,6 +19,7 @@ from rewardkit.errors import ConfigError
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import Score
+from rewardkit.trainers import parallel
 from rewardkit.trainers.backends.trl_config import to_trl_config
 from rewardkit.trainers.checkpoints import set_aside
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
@@ -77,10 +78,13 @@ class TRLTrainer:
         settings = to_trl_config(config, where)
         settings.ignore_data_skip = new_data  # what it would skip are rows of the data before
         self.history: list[dict[str, Any]] = []
-        self.display = Display(list(rubric.parts), quiet=quiet)
+        alone = parallel.rank() == 0  # writes, if there are several
+        self.display = Display(list(rubric.parts), quiet=quiet or not alone)
         self._teller = Teller(self.display.warn)
         self._resume: str | None = None
-        self.folder = None if output_dir is None else RunFolder(output_dir, resume=resume)
+        self.path = None if output_dir is None else Path(output_dir)
+        writes = output_dir is not None and alone
+        self.folder = RunFolder(str(output_dir), resume=resume) if writes else None
         self.reward = RubricReward(
             rubric,
             config.reward_timeout_s,
@@ -101,14 +105,16 @@ class TRLTrainer:
                 callbacks=[_Watch(self)],
             )
         self.inner.remove_callback(PrinterCallback)  # the display says it, part by part
-        if self.folder is not None:
-            known = {"data": data_digest(rows), "rows": len(rows), "model": str(model)}
-            if resume:
-                self._go_on(self.folder, describe, known, checkpoint, new_data=new_data)
-            else:
-                own = {"grpo": config.model_dump(mode="json")}
-                facts = {**known, "eval_rows": len(self.eval_rows)}
-                self.folder.begin(describe or own, rubric, backend="trl", **facts)
+        known = {"data": data_digest(rows), "rows": len(rows), "model": str(model)}
+        if output_dir is not None and resume:
+            self._resume, self.history = parallel.lead(
+                lambda: self._go_on(describe, known, checkpoint, new_data=new_data)
+            )
+        elif self.folder is not None:
+            own = {"grpo": config.model_dump(mode="json")}
+            facts = {**known, "eval_rows": len(self.eval_rows)}
+            facts["processes"] = parallel.processes()
+            self.folder.begin(describe or own, rubric, backend="trl", **facts)
 
     def train(self) -> TrainResult:
         """Run to the end (or go on from the newest checkpoint); returns what came of it."""
@@ -127,10 +133,10 @@ class TRLTrainer:
         finally:
             if self.folder is not None:
                 self.folder.finish(status, steps=int(self.inner.state.global_step))
-        if self.folder is not None:
+        if self.path is not None:
             with _hushed():
-                self.inner.save_model(str(self.folder.checkpoints / "final"))
-        return TrainResult(step, self.history, self.folder.path if self.folder else None)
+                self.inner.save_model(str(self.path / "checkpoints" / "final"))
+        return TrainResult(step, self.history, self.path)
 
     def stepped(self, step: int) -> None:
         """After an optimizer step: evaluate where it is due (at the end it always is)."""
@@ -149,21 +155,22 @@ class TRLTrainer:
 
     def _go_on(
         self,
-        folder: RunFolder,
         describe: Mapping[str, Any] | None,
         known: Mapping[str, Any],
         checkpoint: int | None,
         *,
         new_data: bool,
-    ) -> None:
-        """From the newest of TRL's checkpoints, or the one asked for."""
+    ) -> tuple[str | None, list[dict[str, Any]]]:
+        """The newest of TRL's checkpoints, or the one asked for, and what was logged by then."""
+        folder = self.folder
+        assert folder is not None
         folder.check_rubric(self.rubric)
         folder.check_data(known["data"], known["rows"], new_data=new_data)
-        self._resume = _checkpoint(folder.checkpoints, checkpoint)
-        folder.rewind(-1 if self._resume is None else int(self._resume.rpartition("-")[2]))
-        self.history = folder.lines()
+        found = _checkpoint(folder.checkpoints, checkpoint)
+        folder.rewind(-1 if found is None else int(found.rpartition("-")[2]))
         if describe is not None:
             folder.write_config(describe)
+        return found, folder.lines()
 
     def _look_before(self) -> None:
         """What is measured before the first step, where that was not done."""
@@ -196,7 +203,8 @@ class TRLTrainer:
         scores: Sequence[Score],
         groups: Sequence[int],
     ) -> None:
-        """Write a batch of completions; TRL tells a reward no log-probabilities."""
+        """Write a batch of completions, of process 0 its own; TRL tells a reward no
+        log-probabilities."""
         if self.folder is None:
             return
         step = int(self.inner.state.global_step) + 1

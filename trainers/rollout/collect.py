@@ -10,6 +10,7 @@ from typing import Any
 from rewardkit.errors import TooManyUnscorableError
 from rewardkit.metrics import check_unscorable
 from rewardkit.rubric import Rubric
+from rewardkit.trainers import parallel
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.judging import flat_groups, scores_of
 from rewardkit.trainers.model import Policy
@@ -31,7 +32,8 @@ class Collected:
         kept: those to learn from: as many groups as one generation has.
         prompts: prompts taken from the stream.
         rounds: times that groups without variance were replaced.
-        seconds: by the clock: ``rollout`` writing, ``reward`` waiting for scores after that.
+        seconds: of this process, by the clock: ``rollout`` writing, ``reward`` waiting for scores
+            after that.
     """
 
     items: list[Completion] = field(default_factory=list)
@@ -104,14 +106,22 @@ class Collector:
     def _round(
         self, done: Collected, prompts: int, generation: int, first: int, place: int
     ) -> None:
-        began = perf_counter()
         requests: list[Request] = []
         for offset, row in enumerate(self._stream.rows(place + done.prompts, prompts)):
             ids = encode_prompt(self._policy.tokenizer, self._rows[row]["prompt"])
             group = first + done.prompts + offset
             requests += [Request(group, row, k, ids) for k in range(self._config.num_generations)]
+        done.items += parallel.spread(
+            requests, lambda mine: self._write_and_judge(mine, generation, done.seconds)
+        )
+        done.prompts += prompts
+
+    def _write_and_judge(
+        self, requests: Sequence[Request], generation: int, seconds: dict[str, float]
+    ) -> list[Completion]:
+        began = perf_counter()
         try:
-            done.items += generate(
+            items = generate(
                 self._policy, requests, self._config, step=generation, on_group=self._scorer.add
             )
             written = perf_counter()
@@ -119,9 +129,9 @@ class Collector:
         except BaseException:
             self._scorer.forget()
             raise
-        done.prompts += prompts
-        done.seconds["rollout"] += written - began
-        done.seconds["reward"] += perf_counter() - written
+        seconds["rollout"] += written - began
+        seconds["reward"] += perf_counter() - written
+        return items
 
     def _unfit(self, items: Sequence[Completion]) -> bool:
         """Whether too much could not be judged: then the run stops, and more would not help."""
