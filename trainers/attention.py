@@ -68,7 +68,7 @@ def attend(
     """
     layout = kwargs.pop(LAYOUT, None)
     if layout is None:
-        return sdpa_attention_forward(  # type: ignore[no-any-return, no-untyped-call]
+        return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     wanted = [name for name in _UNKNOWN if kwargs.get(name) is not None]
@@ -161,7 +161,7 @@ class _Joined(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q, k, v, out, mass = ctx.saved_tensors
         dq, dk, dv = _row_major(q), torch.empty_like(k), torch.empty_like(v)
@@ -219,7 +219,8 @@ def _backward(
     dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         given, *parts, _queries(mass, piece), 0.0, piece.causal, scale=scale
     )
-    return _rows(dq, len(q)), *(_rows(x.sum(1, keepdim=True), len(q))[:, :, 0] for x in (dk, dv))
+    sums = [_rows(x.sum(1, keepdim=True), len(q))[:, :, 0] for x in (dk, dv)]
+    return _rows(dq, len(q)), sums[0], sums[1]
 
 
 def _queries(x: torch.Tensor, piece: Piece) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +55,13 @@ def tensors(tokens: int, heads: int, key_heads: int) -> list[torch.Tensor]:
     return [x.requires_grad_() for x in made]
 
 
+def packed(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, **extra: Any
+) -> torch.Tensor:
+    extra[LAYOUT] = layout
+    return attend(torch.nn.Module(), q, k, v, None, **extra)[0]
+
+
 def check(run: Callable[..., torch.Tensor], layout: Layout, heads: int, key_heads: int) -> None:
     q, k, v = tensors(layout.families[-1].stop, heads, key_heads)
     got = run(q, k, v)
@@ -74,10 +82,9 @@ def test_it_is_attention_with_the_mask_written_out(
     shapes: list[tuple[int, list[int]]], heads: tuple[int, int]
 ) -> None:
     layout = layout_of(shapes)
-    module = torch.nn.Module()
 
     def ours(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return attend(module, q, k, v, None, scaling=0.4, **{LAYOUT: layout})[0]
+        return packed(q, k, v, layout, scaling=0.4)
 
     check(ours, layout, *heads)
 
@@ -107,11 +114,9 @@ def test_many_short_segments_take_few_calls_and_no_mask() -> None:
 def test_in_lower_precision_it_rounds_as_one_kernel_does() -> None:
     layout = layout_of([(40, [30, 50, 10]), (0, [20])])
     q, k, v = (x.detach() for x in tensors(layout.families[-1].stop, 4, 2))
-    exact = attend(torch.nn.Module(), q, k, v, None, **{LAYOUT: layout})[0]
+    exact = packed(q, k, v, layout)
     with torch.autocast("cpu", torch.bfloat16):
-        low = attend(torch.nn.Module(), q.float(), k.float(), v.float(), None, **{LAYOUT: layout})[
-            0
-        ]
+        low = packed(q.float(), k.float(), v.float(), layout)
     assert low.dtype == torch.bfloat16
     plain = torch.nn.functional.scaled_dot_product_attention(
         q.bfloat16(), k.bfloat16().repeat_interleave(2, 1), v.bfloat16().repeat_interleave(2, 1),
@@ -127,4 +132,4 @@ def test_what_it_does_not_do_is_refused(extra: dict[str, object]) -> None:
     layout = layout_of([(2, [3, 3])])
     q, k, v = tensors(8, 2, 2)
     with pytest.raises(UnpackableError, match="its attention has"):
-        attend(torch.nn.Module(), q, k, v, None, **extra, **{LAYOUT: layout})  # type: ignore[arg-type]
+        packed(q, k, v, layout, **extra)
