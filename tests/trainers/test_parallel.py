@@ -176,11 +176,10 @@ def trained(run: GRPOTrainer) -> list[torch.Tensor]:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """What was logged, without what the clock says."""
+    """What was logged, without what the clock says, and how many prompts were shared."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {k: v for k, v in row.items() if not k.startswith(("time/", "step_time"))} for row in rows
-    ]
+    left = ("time/", "step_time", "tokens/")
+    return [{k: v for k, v in row.items() if not k.startswith(left)} for row in rows]
 
 
 def rollouts(folder: Path) -> list[list[dict[str, Any]]]:
@@ -213,7 +212,9 @@ def assert_the_same_run(two: Path, one: Path) -> None:
 
 
 def assert_near(two: list[torch.Tensor], one: list[torch.Tensor]) -> None:
-    assert max(float((a - b).abs().max()) for a, b in zip(two, one, strict=True)) <= 1e-9
+    """Weights that have moved by hundredths. Another cut packs its rows differently, and the norms
+    of ``transformers``, which compute in float32 whatever the model does, round what differs."""
+    assert max(float((a - b).abs().max()) for a, b in zip(two, one, strict=True)) <= 2e-6
 
 
 def values(ended: list[Ended]) -> list[Any]:

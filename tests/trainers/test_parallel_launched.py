@@ -46,8 +46,9 @@ def command(folder: Path, model: Path, output: str, accumulate: int) -> list[str
     (folder / "rows.jsonl").write_text(rows)
     parts = {"near": {"verifier": "proximity", "partial": True}, "n": {"verifier": "has_number"}}
     settings = {
-        "model": str(model), "rubric": {"parts": parts}, "data": {"path": "rows.jsonl"},
-        "output_dir": output, "grpo": {**CONFIG, "gradient_accumulation_steps": accumulate},
+        "model": str(model), "data": {"path": "rows.jsonl"},
+        "rubric": {"parts": parts, "silence": ["form-outweighs-answer"]}, "output_dir": output,
+        "grpo": {**CONFIG, "gradient_accumulation_steps": accumulate},
     }  # fmt: skip
     path = folder / f"{output}.yaml"
     path.write_text(yaml.safe_dump(settings))
