@@ -26,6 +26,8 @@ _LAYERS = 2, 4
 """A stack of equal layers grows by the same bytes with each: two heights of it tell the rest."""
 _STEP = 256
 """Tokens by which the search for the largest context goes."""
+_MOST = 2**21 // _STEP
+"""Where it stops: at two million tokens."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def largest_context(case: Case, card: int) -> int:
         card: bytes.
 
     Returns:
-        A multiple of 256 tokens, or 0 if not even 256 tokens after the prompt fit.
+        A multiple of 256 tokens, or 0 if not even the first one beyond the prompt fits.
     """
     sized = _by_layers(case)
 
@@ -148,15 +150,16 @@ def largest_context(case: Case, card: int) -> int:
         grpo = case.grpo.model_copy(update={"max_completion_length": tokens - case.prompt})
         return sized(replace(case, grpo=grpo))
 
-    low, high = case.prompt + _STEP, 2 * (case.prompt + _STEP)
-    if total(low) > card:
+    low = case.prompt // _STEP + 1  # counted in steps
+    high = 2 * low
+    if total(low * _STEP) > card:
         return 0
-    while total(high) <= card and high < 2**21:
+    while total(high * _STEP) <= card and high < _MOST:
         low, high = high, 2 * high
-    while high - low > _STEP:
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if total(middle) <= card else (low, middle)
-    return low // _STEP * _STEP
+        low, high = (middle, high) if total(middle * _STEP) <= card else (low, middle)
+    return low * _STEP
 
 
 def largest_model(case: Case, family: str, card: int) -> Shape | None:

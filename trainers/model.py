@@ -126,7 +126,7 @@ class Policy:
         """
         for one in self.savings:
             one.remove()
-        how = {"mlp_tile": config.mlp_tile, "lean": config.lean_ops}
+        how: dict[str, Any] = {"mlp_tile": config.mlp_tile, "lean": config.lean_ops}
         self.savings = [install(self.model, offload=config.activation_offloading, **how)]
         if self._reference is not None:
             self.savings.append(install(self._reference, **how))

@@ -75,7 +75,9 @@ def _groups(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
 def _of_bitsandbytes(
     model: torch.nn.Module, groups: list[dict[str, Any]], config: GRPOConfig
 ) -> torch.optim.Optimizer:
-    from bitsandbytes import optim
+    from bitsandbytes import optim as typed
+
+    optim: Any = typed
 
     manager = optim.GlobalOptimManager.get_instance()
     for module in model.modules():

@@ -52,16 +52,18 @@ class Shape:
         )  # fmt: skip
 
 
-def _llama(size: str, hub: str, *sizes: int, tied: bool = False, head: int | None = None) -> Shape:
-    return Shape(f"llama3-{size}", hub, "llama", *sizes, 128256, tied, head)
+def _llama(size: str, hub: str, *sizes: Any, tied: bool = False, head: int | None = None) -> Shape:
+    return Shape(f"llama3-{size}", hub, "llama", *sizes, 128256, tied=tied, head=head)
 
 
-def _qwen2(size: str, *sizes: int, vocabulary: int = 151936, tied: bool = False) -> Shape:
-    return Shape(f"qwen2.5-{size}", f"Qwen/Qwen2.5-{size}", "qwen2", *sizes, vocabulary, tied)
+def _qwen2(size: str, *sizes: Any, vocabulary: int = 151936, tied: bool = False) -> Shape:
+    return Shape(f"qwen2.5-{size}", f"Qwen/Qwen2.5-{size}", "qwen2", *sizes, vocabulary, tied=tied)
 
 
-def _qwen3(size: str, *sizes: int, tied: bool = False) -> Shape:
-    return Shape(f"qwen3-{size}", f"Qwen/Qwen3-{size}", "qwen3", *sizes, 151936, tied, 128)
+def _qwen3(size: str, *sizes: Any, tied: bool = False) -> Shape:
+    return Shape(
+        f"qwen3-{size}", f"Qwen/Qwen3-{size}", "qwen3", *sizes, 151936, tied=tied, head=128
+    )
 
 
 FAMILIES: dict[str, tuple[Shape, ...]] = {

@@ -6,7 +6,7 @@ eight bits in blocks of 256, with a float32 scale each (arXiv 2305.14314, sectio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from types import MethodType
 from typing import Any, cast
@@ -76,7 +76,8 @@ class _Unpacking:
 
 
 def _forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-    return cast("torch.Tensor", _Product.apply(x, self._dense, self.bias))
+    apply = cast("Callable[..., torch.Tensor]", _Product.apply)
+    return apply(x, self._dense, self.bias)
 
 
 class _Product(torch.autograd.Function):

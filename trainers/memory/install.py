@@ -227,7 +227,7 @@ def _tiled_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
     return tiled(block, x, self._tile, [p for p in self.parameters() if p.requires_grad])
 
 
-def _offload(done: Installed, model: torch.nn.Module, mover: Mover | None) -> None:
+def _offload(done: Installed, model: Any, mover: Mover | None) -> None:
     layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     layers = [m for m in layers if m.gradient_checkpointing]
     if not layers:
@@ -235,9 +235,9 @@ def _offload(done: Installed, model: torch.nn.Module, mover: Mover | None) -> No
             f"activation_offloading keeps the inputs of checkpointed layers, and "
             f"{_name(model)} has none: set gradient_checkpointing=True, or load the policy with it"
         )
-    offload = Offload(mover or mover_for(next(model.parameters()).device))
+    offload = Offload(mover or mover_for(next(iter(model.parameters())).device))
     for layer in layers:
         done.set(layer, "_gradient_checkpointing_func", offload.checkpoint)
     done.layers = len(layers)
-    base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
     done._hooks.append(base.base_model.register_forward_hook(offload.drain))

@@ -45,7 +45,8 @@ def lean_lora(
         scale: of the adapter.
     """
     if torch.is_grad_enabled() and (x.requires_grad or a.requires_grad or b.requires_grad):
-        return cast("torch.Tensor", _LeanLora.apply(x, dense, bias, a, b, scale))
+        apply = cast("Callable[..., torch.Tensor]", _LeanLora.apply)
+        return apply(x, dense, bias, a, b, scale)
     return _forward(x, dense, bias, a, b, scale, _types(x, a))
 
 

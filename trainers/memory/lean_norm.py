@@ -7,6 +7,7 @@ order, so the forward pass gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
@@ -34,7 +35,8 @@ def lean_norm(x: torch.Tensor, weight: torch.Tensor, eps: float, form: Form) -> 
         form: which of the three spellings.
     """
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return cast("torch.Tensor", _LeanNorm.apply(x, weight, eps, form))
+        apply = cast("Callable[..., torch.Tensor]", _LeanNorm.apply)
+        return apply(x, weight, eps, form)
     return _forward(x, weight, eps, form)[0]
 
 

@@ -144,7 +144,7 @@ class CudaCopies:
 
     def __init__(self, device: torch.device, ahead: int = 2) -> None:
         self._device, self._ahead = device, ahead
-        self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._side = torch.cuda.Stream(device)
         self._leaving: deque[tuple[torch.Tensor, torch.cuda.Event]] = deque()
 
     def put(self, tensor: torch.Tensor) -> Any:

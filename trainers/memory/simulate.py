@@ -49,7 +49,9 @@ def simulated() -> Iterator[None]:
     Everything runs as it does on real tensors, in particular ``transformers`` leaves out a causal
     mask where real ones would let it: it does not for fake ones, as it takes them for a trace.
     """
-    from transformers import masking_utils
+    from transformers import masking_utils as typed
+
+    masking_utils: Any = typed
 
     before = masking_utils.is_tracing, fake_tensor.CONSTANT_NUMEL_LIMIT
     masking_utils.is_tracing = lambda tensor=None: False

@@ -39,7 +39,8 @@ def tiled(
         return block(x)
     if not torch.is_grad_enabled():
         return _forward(block, x, tile)
-    return cast("torch.Tensor", _Tiled.apply(block, tile, x, *parameters))
+    apply = cast("Callable[..., torch.Tensor]", _Tiled.apply)
+    return apply(block, tile, x, *parameters)
 
 
 def _forward(block: Block, x: torch.Tensor, tile: int) -> torch.Tensor:
