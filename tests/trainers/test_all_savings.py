@@ -42,9 +42,7 @@ def completions(lost: int = 0) -> list[Completion]:
         for k, length in enumerate(lengths):
             ids = torch.randint(6, 60, (length,), generator=draw).tolist()
             made.append(Completion(group, 0, k, start, ids, False, "", [], total=k % 3 / 2))
-        made += [
-            Completion(group, 0, 4 + k, start, [9, 8, 7], False, "", []) for k in range(lost)
-        ]
+        made += [Completion(group, 0, 4 + k, start, [9, 8, 7], False, "", []) for k in range(lost)]
     return made
 
 
