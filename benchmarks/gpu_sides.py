@@ -262,7 +262,13 @@ def _whole(case: Case, model: Any, gradients: Path) -> dict[str, Any]:
 
     policy = Policy(model, make_tokenizer())
     rows = [{"prompt": ("12+34=" * case.prompt)[: case.prompt]}]
-    trainer = GRPOTrainer(policy, Rubric(spread), rows, settings(case), quiet=True)
+    own: dict[str, Any] = {}
+    if case.four_bit and case.device == "cuda":
+        own["optim"] = "paged_adamw_8bit"
+    if "max_tokens_per_microbatch" in GRPOConfig.model_fields:
+        # All completions are of one prompt: together it is computed once, and not for each.
+        own["max_tokens_per_microbatch"] = case.prompt + case.rows * case.completion
+    trainer = GRPOTrainer(policy, Rubric(spread), rows, settings(case, **own), quiet=True)
     history = trainer.train().history
     last = history[-1]
     lengths = last["completions/mean_length"] + case.prompt

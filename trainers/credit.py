@@ -16,6 +16,7 @@ from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.losses.kl import kl_estimate
 from rewardkit.trainers.model import Policy
+from rewardkit.trainers.replay import BUDGET, agree_budget
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.tokens import note_logps
 
@@ -58,13 +59,16 @@ def _note(
     carried: MutableMapping[str, float] | None,
 ) -> None:
     """Note log-probabilities: each process those of its share, and then all those of all."""
+    carried = {} if carried is None else carried
 
-    def work() -> list[_Noted]:
+    def work() -> tuple[list[_Noted], float | None]:
         mine = parallel.share(items)
         note_logps(policy, mine, config, which=which, carried=carried)
-        return [(c.old_logps, c.ref_logps, c.entropies) for c in mine]
+        return [(c.old_logps, c.ref_logps, c.entropies) for c in mine], carried.get(BUDGET)
 
-    noted = [one for part in parallel.gather(work) for one in part]
+    made = parallel.gather(work)
+    agree_budget(carried, [budget for _, budget in made])
+    noted = [one for part, _ in made for one in part]
     for item, (old, ref, entropies) in zip(items, noted, strict=True):
         item.old_logps, item.ref_logps, item.entropies = old, ref, entropies
 

@@ -28,6 +28,7 @@ from rewardkit.trainers.prompts import PromptStream, check_data, check_lengths
 from rewardkit.trainers.result import TrainResult
 from rewardkit.trainers.resume import Start, starting_point
 from rewardkit.trainers.rollout.batch import Completion, Rollouts
+from rewardkit.trainers.rollout.cache import at_a_time
 from rewardkit.trainers.rollout.collect import Collected, Collector
 from rewardkit.trainers.runfolder import RunFolder
 from rewardkit.trainers.state import Progress, Run, data_digest, generators, weights_digest
@@ -108,8 +109,13 @@ class GRPOTrainer:
             set_seed(self.config.seed + parallel.rank())
         self.policy.model.train()
         room = (self.policy.context_length, self.config.max_completion_length)
-        for rows in (self.rows, self.eval_rows):
+        longest = max(
             check_lengths(rows, self.policy.tokenizer, *room)
+            for rows in (self.rows, self.eval_rows)
+        )
+        base = self.policy.base
+        # A budget that is too small for a prompt is found now, and not when it comes up.
+        at_a_time(self.config, base.config, base.dtype.itemsize, [range(longest)])
         stream = PromptStream(len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset)
         self.collector = Collector(self.policy, rubric, self.rows, stream, self.config)
         self.optimizer = make_optimizer(self.policy.model, self.config)
@@ -282,7 +288,12 @@ class GRPOTrainer:
         return Run(self.policy, self.optimizer, self.scheduler, self.config)
 
     def _save(self, *, prune: bool = True) -> None:
-        parallel.check_same(lambda: {"weights": weights_digest(self.policy)})
+        parallel.check_same(
+            lambda: {
+                "weights": weights_digest(self.policy),
+                "numbers carried from step to step": self.progress.carried,
+            }
+        )
         others = parallel.gather(generators)[1:]
 
         def write() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rewardkit.errors import RewardKitWarning
+from rewardkit.trainers import parallel
 from rewardkit.trainers.attention import UnpackableError, install
 from rewardkit.trainers.head import token_logps
 from rewardkit.trainers.model import Policy
@@ -31,7 +32,7 @@ def can_pack(policy: Policy, items: Sequence[Completion]) -> bool:
         policy.window = _window(policy.base)
         reason = _reason_against(policy, max(items, key=lambda c: len(c.prompt_ids + c.ids)))
         policy.packs = reason is None
-        if reason is not None:
+        if reason is not None and parallel.rank() == 0:  # all processes have the same model
             _warn(policy, reason)
     longest = max(len(c.prompt_ids) + len(c.ids) for c in items)
     if not policy.packs or policy.window is None or longest <= policy.window:
@@ -76,6 +77,8 @@ def _reason_against(policy: Policy, item: Completion) -> str | None:
     policy.model.eval()
     try:
         return _disagreement(policy, trial)
+    except torch.OutOfMemoryError:  # says nothing of the model, and padded rows would take more
+        raise
     except (UnpackableError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         return str(error).partition("\n")[0] or type(error).__name__
     finally:

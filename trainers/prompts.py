@@ -82,11 +82,14 @@ def check_data(
 
 def check_lengths(
     rows: Sequence[Mapping[str, Any]], tokenizer: Any, longest: int | None, room: int
-) -> None:
-    """Raises ``DataError`` for a prompt after which a completion of ``room`` tokens would not fit.
+) -> int:
+    """Tokens of the longest prompt; 0 without rows.
 
-    Found before anything is generated, and not in the middle of a run.
+    Raises:
+        DataError: for a prompt after which a completion of ``room`` tokens would not fit. Found
+            before anything is generated, and not in the middle of a run.
     """
+    most = 0
     for index, row in enumerate(rows):
         tokens = len(encode_prompt(tokenizer, row["prompt"]))
         if not tokens:
@@ -97,6 +100,8 @@ def check_lengths(
                 f"that is more than the {longest} that the model can hold: leave the row out, or "
                 f"lower max_completion_length"
             )
+        most = max(most, tokens)
+    return most
 
 
 class PromptStream:

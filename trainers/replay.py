@@ -15,7 +15,7 @@ from rewardkit.trainers.packable import can_pack
 from rewardkit.trainers.plan import Room, Rows
 from rewardkit.trainers.rollout.batch import Completion
 
-__all__ = ["BUDGET", "in_parts", "room_of"]
+__all__ = ["BUDGET", "agree_budget", "in_parts", "room_of"]
 
 BUDGET = "max_tokens_per_microbatch"
 """What a run carries its token budget as, once memory has not sufficed."""
@@ -59,6 +59,13 @@ def in_parts(
             torch.cuda.empty_cache()
         part, why = failed
         carried[BUDGET] = _smaller(room, part, why)
+
+
+def agree_budget(carried: MutableMapping[str, float], found: Sequence[float | None]) -> None:
+    """Carry the smallest of the budgets that the processes came to, if one of them has one."""
+    known = [budget for budget in found if budget is not None]
+    if known:
+        carried[BUDGET] = min(known)
 
 
 def room_of(

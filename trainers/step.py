@@ -19,7 +19,7 @@ from rewardkit.trainers.losses.objective import PolicyObjective, Tokens
 from rewardkit.trainers.losses.ragged import Ragged
 from rewardkit.trainers.losses.weights import Denominators
 from rewardkit.trainers.model import Policy
-from rewardkit.trainers.replay import BUDGET, in_parts
+from rewardkit.trainers.replay import BUDGET, agree_budget, in_parts
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.step_metrics import StepMetrics
 from rewardkit.trainers.tokens import flat_states
@@ -179,9 +179,7 @@ def _learn(
     except RewardKitError:
         undo()
         raise
-    budgets = [budget for _, _, budget in made if budget is not None]
-    if budgets:
-        carried[BUDGET] = min(budgets)
+    agree_budget(carried, [budget for _, _, budget in made])
     return sum(loss for loss, _, _ in made), StepMetrics.merged([found for _, found, _ in made])
 
 

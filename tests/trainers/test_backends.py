@@ -16,7 +16,14 @@ from rewardkit import (
     Rubric,
     TooManyUnscorableError,
 )
-from rewardkit.trainers import GRPOConfig, LoraSettings, make_trainer, to_trl_config, train
+from rewardkit.trainers import (
+    GRPOConfig,
+    LoraSettings,
+    QuantSettings,
+    make_trainer,
+    to_trl_config,
+    train,
+)
 from rewardkit.trainers.advantage import advantages
 from rewardkit.verifiers import NumberVerifier
 
@@ -178,10 +185,21 @@ def test_a_key_that_trl_cannot_carry_is_an_error_with_the_reason(
         {"soft_punish_cache": 2},
         {"vllm_importance_sampling_correction": True},
         {"loss_type": "rloo"},
+        {"prefix_sharing": False},
+        {"max_tokens_per_microbatch": 64},
+        {"kv_budget_gib": 1.0},
+        {"activation_offloading": True, "gradient_checkpointing": True},
+        {"mlp_tile": 64},
+        {"lean_ops": False},
     ]
     for change in changes:
         with pytest.raises(ConfigError, match=f"cannot carry {next(iter(change))}"):
             make_trainer(tiny_model, rubric(), ROWS, config(**change), backend="trl", quiet=True)
+    with pytest.raises(ConfigError, match="load_in_4bit is for the built-in trainer"):
+        make_trainer(
+            tiny_model, rubric(), ROWS, config(), backend="trl", quiet=True,
+            quantization=QuantSettings(load_in_4bit=True),
+        )  # fmt: skip
     with pytest.raises(ConfigError, match="unknown backend 'verl'"):
         make_trainer(tiny_model, rubric(), ROWS, config(), backend="verl")  # type: ignore[arg-type]
 

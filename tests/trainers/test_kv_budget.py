@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from transformers import AutoConfig
 
-from rewardkit import ConfigError
-from rewardkit.trainers import GRPOConfig, Policy
+from rewardkit import ConfigError, Rubric
+from rewardkit.trainers import GRPOConfig, GRPOTrainer, Policy
 from rewardkit.trainers.rollout import decode as decoding
 from rewardkit.trainers.rollout.cache import at_a_time, token_bytes
 from rewardkit.trainers.rollout.generate import Request, generate
@@ -65,3 +65,25 @@ def test_a_budget_below_one_completion_is_refused(tiny_model: Path) -> None:
     config = GRPOConfig(max_completion_length=64, kv_budget_gib=1e-6)
     with pytest.raises(ConfigError, match="kv_budget_gib = 1e-06 does not hold one completion"):
         generate(policy, [Request(0, 0, 0, [20, 21])], config, step=0)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_prompt_for_which_it_does_not_suffice_is_found_before_the_run(
+    tiny_model: Path, held_out: bool
+) -> None:
+    """And not when it comes up, hours later."""
+    policy = Policy.load(str(tiny_model))
+    long = "1+" * 20 + "1="
+    count = len(policy.tokenizer(long)["input_ids"])
+    each = token_bytes(policy.base.config, 4)
+    rows, rubric = [{"prompt": "1+1="}], Rubric(level=lambda completion: 1.0)
+
+    def made(tokens: int) -> GRPOTrainer:
+        config = GRPOConfig(max_completion_length=6, kv_budget_gib=each * tokens / 2**30)
+        one = {"eval_data": [{"prompt": long}]} if held_out else {}
+        data = rows if held_out else [*rows, {"prompt": long}]
+        return GRPOTrainer(policy, rubric, data, config, quiet=True, **one)
+
+    made(count + 6)
+    with pytest.raises(ConfigError, match=f"a prompt of {count} tokens with max_completion_length"):
+        made(count + 5)

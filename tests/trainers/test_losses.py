@@ -376,6 +376,15 @@ def test_k3_is_never_negative_and_zero_where_the_policies_agree() -> None:
         assert (kl_estimate(logp, logp, estimator) == 0).all()
 
 
+def test_near_the_reference_k3_is_the_gap_and_not_its_rounding() -> None:
+    """In float32, where ``exp(d) - d - 1`` would be a multiple of 6e-8 whatever the gap."""
+    gap = torch.logspace(-6, -1, 60) * torch.tensor([1.0, -1.0]).repeat(30)
+    found = kl_estimate(torch.zeros(60), gap, "k3").double()
+    exact = gap.double().expm1() - gap.double()
+    assert ((found - exact).abs() <= 2e-7 * gap.abs()).all()
+    assert (found >= 0).all()
+
+
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
 def test_estimates_of_the_kl_have_its_mean_and_corrected_ones_its_gradient(estimator: str) -> None:
     """Against the sum over a whole vocabulary: k1 and k3 are unbiased in value, and under the ratio

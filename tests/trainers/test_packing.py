@@ -229,6 +229,23 @@ def test_a_model_that_mixes_what_is_packed_is_found_out(small_model: MakeModel) 
     assert policy.packs is False
 
 
+def test_a_trial_for_which_memory_does_not_suffice_says_nothing_of_the_model(
+    small_model: MakeModel,
+) -> None:
+    """Taken for an answer, the run would go on in padded rows, which take more."""
+    policy = small_model("llama")
+
+    def short(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    hook = policy.base.model.layers[1].register_forward_pre_hook(short)
+    with pytest.raises(torch.OutOfMemoryError):
+        flat_states(policy, mixed())
+    hook.remove()
+    flat_states(policy, mixed())
+    assert policy.packs
+
+
 def test_an_attention_that_the_user_chose_is_left_to_him(small_model: MakeModel) -> None:
     policy = small_model("llama")
     policy.base.set_attn_implementation("eager")

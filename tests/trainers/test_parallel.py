@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,6 +268,138 @@ def test_a_group_may_be_larger_than_the_batch_of_a_process(
     ):
         assert_near(found, alone)
     assert_the_same_run(tmp_path / "two", tmp_path / "one")
+
+
+def run_out_of_memory(run: GRPOTrainer, *, learning: bool) -> list[str]:
+    """Let process 1 have no memory for rows of more than 20 tokens; what warnings say is kept."""
+    told: list[str] = []
+
+    def look(_: torch.nn.Module, inputs: Any) -> None:
+        rows, tokens = inputs[0].shape[:2]
+        tried = run.policy.packs is not None  # the trial is shorter than any limit that counts
+        if tried and rows == 1 and tokens > 20 and torch.is_grad_enabled() == learning:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    def heard(message: Any, *_: Any, **__: Any) -> None:
+        told.append(str(message))
+
+    warnings.showwarning = heard
+    warnings.simplefilter("always")
+    if parallel.rank() == 1:
+        run.policy.base.model.layers[1].mlp.register_forward_pre_hook(look)
+    return told
+
+
+def test_memory_that_one_process_lacks_changes_no_result_and_all_keep_to_its_budget(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    kind, budget = "a reference, adapters, two passes", "max_tokens_per_microbatch"
+
+    def short() -> Any:
+        run = trainer(tiny_model, tmp_path / "two", kind)
+        told = run_out_of_memory(run, learning=True)
+        return trained(run), run.progress.carried, [t for t in told if "out of memory" in t]
+
+    def resumed() -> Any:
+        again = trainer(tiny_model, tmp_path / "two", kind, resume=True, checkpoint=1)
+        return again.progress.carried[budget], trained(again)
+
+    alone = trained(trainer(tiny_model, tmp_path / "one", kind, config=whole(kind)))
+    (mine, carried, told), (other, same, told_there) = values(in_processes(2, short))
+    assert all(torch.equal(a, b) for a, b in zip(mine, other, strict=True))
+    assert_near(mine, alone)
+    assert carried == same
+    assert carried[budget] <= 20
+    assert (told, len(told_there)) == ([], 1)
+    logged = [row.pop(budget, None) for row in lines(tmp_path / "two") if row["kind"] == "train"]
+    assert logged == [carried[budget]] * 3
+    assert_close(
+        [{k: v for k, v in row.items() if k != budget} for row in lines(tmp_path / "two")],
+        lines(tmp_path / "one"),
+    )
+    for kept, found in values(in_processes(2, resumed)):
+        assert kept == carried[budget]
+        assert all(torch.equal(a, b) for a, b in zip(found, mine, strict=True))
+
+
+def test_a_budget_found_while_noting_log_probabilities_is_that_of_all_at_once(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Not only after the step that follows, which may have nothing to learn from."""
+
+    def run() -> dict[str, float]:
+        mine = trainer(tiny_model, tmp_path / "run", "a reference, adapters, two passes")
+        run_out_of_memory(mine, learning=False)
+        mine._roll_out()
+        return mine.progress.carried
+
+    first, second = values(in_processes(2, run))
+    assert first == second
+    assert first["max_tokens_per_microbatch"] <= 20
+
+
+def test_processes_of_which_one_packs_its_rows_come_to_the_same(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Whether rows are packed each finds out for itself, and no other waits for it to."""
+
+    def run() -> list[torch.Tensor]:
+        mine = trainer(tiny_model, tmp_path / "two", config={"max_steps": 1})
+        mine.policy.packs = None if parallel.rank() else False
+        return trained(mine)
+
+    alone = trained(trainer(tiny_model, tmp_path / "one", config=whole("plain") | {"max_steps": 1}))
+    mine, other = values(in_processes(2, run))
+    assert all(torch.equal(a, b) for a, b in zip(mine, other, strict=True))
+    assert_near(mine, alone)
+    assert_the_same_run(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_process_with_nothing_to_learn_from_steps_as_the_others_do(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Where no reward differs one completion is left, so that the weights still decay."""
+    config = {"weight_decay": 0.5, "max_steps": 1}
+
+    def level(completion: str) -> float:
+        return 1.0
+
+    one = trainer(tiny_model, tmp_path / "one", config=whole("plain") | config, reward=level)
+    before, alone = weights(one), trained(one)
+    for found in values(
+        in_processes(
+            2,
+            lambda: trained(trainer(tiny_model, tmp_path / "two", config=config, reward=level)),
+        )
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before, alone, strict=True))
+    assert_the_same_run(tmp_path / "two", tmp_path / "one")
+
+
+def test_carried_numbers_that_went_apart_are_noticed(tiny_model: Path, tmp_path: Path) -> None:
+    def run() -> None:
+        mine = trainer(tiny_model, tmp_path / "run")
+        mine.progress.carried["beta"] = 0.1 + parallel.rank()
+        mine._save()
+
+    for ended in in_processes(2, run):
+        assert "do not agree on the numbers carried from step to step" in ended.error
+
+
+def test_a_model_that_is_not_packed_is_told_of_by_process_0_alone(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    def run() -> list[str]:
+        mine = trainer(tiny_model, tmp_path / "run", config={"max_steps": 1})
+        told = run_out_of_memory(mine, learning=True)
+        for model in mine.policy.bodies():
+            model.set_attn_implementation("eager")
+        mine.train()
+        return [text for text in told if "padded rows" in text]
+
+    first, second = values(in_processes(2, run))
+    assert (len(first), second) == (1, [])
 
 
 def test_groups_that_cannot_be_whole_are_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from rewardkit.score import Score
 from rewardkit.trainers import parallel
 from rewardkit.trainers.backends.trl_config import to_trl_config
 from rewardkit.trainers.checkpoints import set_aside
-from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings
+from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.evaluate import evaluate
 from rewardkit.trainers.loading import load_model, load_tokenizer, lora_config, quiet
 from rewardkit.trainers.model import Policy
@@ -61,6 +61,7 @@ class TRLTrainer:
         eval_data: Sequence[Mapping[str, Any]] | None = None,
         lora: LoraSettings | None = None,
         dtype: Dtype = "float32",
+        quantization: QuantSettings | None = None,
         output_dir: str | Path | None = None,
         resume: bool = False,
         checkpoint: int | None = None,
@@ -69,6 +70,8 @@ class TRLTrainer:
         describe: Mapping[str, Any] | None = None,
     ) -> None:
         check_options(resume, checkpoint, new_data)
+        if quantization is not None and quantization.load_in_4bit:
+            raise ConfigError("load_in_4bit is for the built-in trainer: leave backend out")
         self.config = config = config or GRPOConfig()
         self.rubric, self.eval_rows = rubric, list(eval_data or ())
         self.rows = rows = list(train_data)

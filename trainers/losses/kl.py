@@ -26,7 +26,8 @@ def kl_estimate(logp: torch.Tensor, ref_logp: torch.Tensor, estimator: str) -> t
         return -d
     if estimator == "k2":
         return d.square() / 2
-    return d.clamp(max=_MAX_GAP).exp() - d - 1
+    # Not exp(d) - 1: near the reference, where a run begins, rounding would be all that is left.
+    return d.clamp(max=_MAX_GAP).expm1() - d
 
 
 def adapted_beta(beta: float, kl: float, target: float, gain: float) -> float:
