@@ -76,7 +76,8 @@ def attend(
         raise UnpackableError(f"its attention has {wanted[0] if wanted else 'no causal order'}")
     query, key, value = _as_autocast(query, key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if query.device.type == "cpu" and not dropout and query.shape[-1] == value.shape[-1]:
+    fits = query.device.type == "cpu" and not dropout and query.shape[-1] == value.shape[-1]
+    if fits and not layout.alone:  # one sequence is the usual call, which keeps least
         return _joined(query, key, value, layout, scale), None
     return _apart(query, key, value, layout, scale, dropout), None
 
@@ -99,7 +100,6 @@ def _apart(
 ) -> torch.Tensor:
     """A call for each completion, its prompt's keys before its own; on any device."""
     groups = query.shape[1] // key.shape[1]
-    key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
     out = []
     for family in layout.families:
         prompt = slice(family.start, family.start + family.prefix)
@@ -109,13 +109,16 @@ def _apart(
             bias = None
             if family.prefix and own != prompt:
                 k, v = (torch.cat([x[:, :, prompt], y], 2) for x, y in ((key, k), (value, v)))
+                # Of the kernels that take this order none takes fewer heads of keys.
+                k, v = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (k, v))
                 bias = causal_lower_right(length, family.prefix + length)
             out.append(
                 scaled_dot_product_attention(
-                    q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=bias is None, scale=scale
+                    q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=bias is None,
+                    scale=scale, enable_gqa=bias is None and groups > 1,
                 )
-            )
-    return torch.cat(out, 2).transpose(1, 2)
+            )  # fmt: skip
+    return (out[0] if len(out) == 1 else torch.cat(out, 2)).transpose(1, 2)
 
 
 def _joined(

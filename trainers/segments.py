@@ -96,6 +96,11 @@ class Layout:
     device: torch.device
     _made: dict[int, Pieces] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def alone(self) -> bool:
+        """Whether the row is one sequence."""
+        return len(self.families) == 1 and len(list(self.families[0].segments())) == 1
+
     def pieces(self, width: int) -> Pieces:
         """Every segment on itself, and what follows a prompt on the prompt; made once.
 
