@@ -121,7 +121,7 @@ def test_the_gradient_is_that_of_the_plain_model(tiny_model: Path, kind: str) ->
 
 @pytest.mark.parametrize("bits", [False, True], ids=["adapters", "four bits"])
 def test_under_bfloat16_the_error_is_that_of_bfloat16(tiny_model: Path, bits: bool) -> None:
-    how = {}
+    how: dict[str, Any] = {}
     if bits:
         pytest.importorskip("bitsandbytes")
         how["load_in_4bit"] = True

@@ -80,9 +80,9 @@ def test_a_prompt_for_which_it_does_not_suffice_is_found_before_the_run(
 
     def made(tokens: int) -> GRPOTrainer:
         config = GRPOConfig(max_completion_length=6, kv_budget_gib=each * tokens / 2**30)
-        one = {"eval_data": [{"prompt": long}]} if held_out else {}
-        data = rows if held_out else [*rows, {"prompt": long}]
-        return GRPOTrainer(policy, rubric, data, config, quiet=True, **one)
+        other = [{"prompt": long}]
+        data, apart = (rows, other) if held_out else ([*rows, *other], None)
+        return GRPOTrainer(policy, rubric, data, config, eval_data=apart, quiet=True)
 
     made(count + 6)
     with pytest.raises(ConfigError, match=f"a prompt of {count} tokens with max_completion_length"):
