@@ -52,15 +52,21 @@ class Shape:
         )  # fmt: skip
 
 
-def _llama(size: str, hub: str, *sizes: Any, tied: bool = False, head: int | None = None) -> Shape:
+_Sizes = tuple[int, int, int, int, int]
+"""Width, layers, heads, heads of keys and values, and width of the feed-forward block."""
+
+
+def _llama(
+    size: str, hub: str, *sizes: *_Sizes, tied: bool = False, head: int | None = None
+) -> Shape:
     return Shape(f"llama3-{size}", hub, "llama", *sizes, 128256, tied=tied, head=head)
 
 
-def _qwen2(size: str, *sizes: Any, vocabulary: int = 151936, tied: bool = False) -> Shape:
+def _qwen2(size: str, *sizes: *_Sizes, vocabulary: int = 151936, tied: bool = False) -> Shape:
     return Shape(f"qwen2.5-{size}", f"Qwen/Qwen2.5-{size}", "qwen2", *sizes, vocabulary, tied=tied)
 
 
-def _qwen3(size: str, *sizes: Any, tied: bool = False) -> Shape:
+def _qwen3(size: str, *sizes: *_Sizes, tied: bool = False) -> Shape:
     return Shape(
         f"qwen3-{size}", f"Qwen/Qwen3-{size}", "qwen3", *sizes, 151936, tied=tied, head=128
     )
