@@ -13,7 +13,9 @@ of the whole 32 (`-m slow`) comes to the same.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,13 +38,14 @@ from rewardkit.trainers.rollout.generate import Request, generate
 from rewardkit.trainers.step import optimizer_step
 
 GIB = 2**30
-PROMPT = 64
+PROMPT, CONTEXT = 64, 1024
 SHAPE = {
     "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 6,
     "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 8192,
     "max_position_embeddings": 8192,
 }  # fmt: skip
 LORA = LoraSettings(r=16)
+HEAPED = "llama, adapters, tiles"
 RUNS: dict[str, tuple[str, LoraSettings | None, dict[str, Any]]] = {
     "llama, all weights": ("llama", None, {}),
     "llama, all weights, no checkpointing": ("llama", None, {"gradient_checkpointing": False}),
@@ -58,45 +61,40 @@ def case(name: str) -> Case:
     kind, lora, changes = RUNS[name]
     grpo = GRPOConfig(
         num_generations=2, per_device_train_batch_size=2, gradient_accumulation_steps=2,
-        max_completion_length=2048 - PROMPT, **changes,
+        max_completion_length=CONTEXT - PROMPT, **changes,
     )  # fmt: skip
     shape = AutoConfig.for_model(kind, **SHAPE)
     return Case(shape, torch.float32, grpo, lora, prompt=PROMPT, cuda=False)
 
 
 def measure(name: str) -> dict[str, float | None]:
-    """Train and write for real; MiB above the process as it is with its libraries loaded."""
+    """Load and train a step for real, in the tracker's sight; MiB above the process as it is with
+    its libraries loaded and warm."""
     run = case(name)
     with tempfile.TemporaryDirectory() as folder:
         place = _saved(run.model, Path(folder))
         _warm(place)
-        parts: list[Any] = []
+        gc.collect()
+        tensors: list[float] = []
 
         def load_and_train() -> None:
             policy = Policy.load(str(place), lora=run.lora, config=run.grpo)
             policy.model.train()
             optimizer = make_optimizer(policy.model, run.grpo)
             schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+            standing = [*policy.model.parameters(), *policy.model.buffers()]
+            optimizer_step(policy, optimizer, schedule, [[_small()]], run.grpo)  # makes its states
             batch = [_item(run, k) for k in range(2)]
-            for _ in range(2):
-                optimizer_step(policy, optimizer, schedule, [batch, batch], run.grpo)
-            parts.extend([policy, optimizer])
+            states = [t for s in optimizer.state.values() for t in s.values()]
+            held = sum(t.nbytes for t in {id(t): t for t in [*standing, *states]}.values())
+            grown = tracked_peak(
+                lambda: optimizer_step(policy, optimizer, schedule, [batch, batch], run.grpo),
+                [*standing, *states], "cpu",
+            )  # fmt: skip
+            tensors.append(grown + held / MIB)
 
-        train = process_peak(load_and_train)
-        policy = parts[0]
-        standing = [*policy.model.parameters(), *policy.model.buffers()]
-        held = sum(t.nbytes for t in standing) / MIB
-        states = sum(
-            t.nbytes for s in parts[1].state.values() for t in s.values() if torch.is_tensor(t)
-        )
-        batch = [_item(run, k) for k in range(2)]
-        schedule = torch.optim.lr_scheduler.ConstantLR(parts[1], 1.0)
-        known = [*standing, *(t for s in parts[1].state.values() for t in s.values())]
-        tracked = tracked_peak(
-            lambda: optimizer_step(policy, parts[1], schedule, [batch, batch], run.grpo),
-            known, "cpu",
-        )  # fmt: skip
-        return {"train_rss": train, "train_tracked": tracked + held + states / MIB}
+        process = process_peak(load_and_train)
+        return {"process": process, "tensors": tensors[0]}
 
 
 def _saved(shape: Any, folder: Path) -> Path:
@@ -111,9 +109,12 @@ def _warm(place: Path) -> None:
     policy = Policy.load(str(place), lora=LORA, config=small)
     optimizer = make_optimizer(policy.model, small)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    item = Completion(0, 0, 0, [2] * 8, [3] * 8, False, "", [], total=1.0, advantage=1.0)
-    optimizer_step(policy, optimizer, schedule, [[item]], small)
+    optimizer_step(policy, optimizer, schedule, [[_small()]], small)
     generate(policy, [Request(0, 0, 0, [2, 3])], small, step=0)
+
+
+def _small() -> Completion:
+    return Completion(0, 0, 0, [2] * 8, [3] * 8, False, "", [], total=1.0, advantage=1.0)
 
 
 def _item(run: Case, index: int) -> Completion:
@@ -124,21 +125,33 @@ def _item(run: Case, index: int) -> Completion:
     )
 
 
+HEAP = {"MALLOC_MMAP_THRESHOLD_": str(32 * MIB), "MALLOC_TRIM_THRESHOLD_": str(64 * MIB)}
+"""Where glibc's thresholds go by themselves in training, if they are not set."""
+
+
 def measured() -> list[dict[str, Any]]:
-    """Every run beside its estimate."""
+    """Every run beside its estimate, and one with the C library left as it is."""
     rows = []
     for name in RUNS:
-        command = [sys.executable, __file__, "--measure", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        real = json.loads(done.stdout.splitlines()[-1])
         told = footprints(case(name))["train"].total / MIB
-        row = {"run": name, "estimate_mib": round(told, 1)}
-        for key, value in real.items():
-            row[f"{key}_mib"] = round(value, 1)
-            row[f"{key}_error"] = round(told / value - 1, 4)
-        print(json.dumps(row))
-        rows.append(row)
+        rows.append(_beside(name, told, {}))
+        if name == HEAPED:
+            rows.append(_beside(name, told, HEAP))
     return rows
+
+
+def _beside(name: str, told: float, environment: dict[str, str]) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--measure", name]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | environment
+    )
+    row: dict[str, Any] = {"run": name, "heap": "as it is" if environment else "given back"}
+    row["estimate_mib"] = round(told, 1)
+    for key, value in json.loads(done.stdout.splitlines()[-1]).items():
+        row[f"{key}_mib"] = round(value, 1)
+        row[f"{key}_over_estimate"] = round(value / told, 3)
+    print(json.dumps(row), flush=True)
+    return row
 
 
 SAVINGS: dict[str, dict[str, Any]] = {

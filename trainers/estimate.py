@@ -51,13 +51,14 @@ class Estimate:
         return max(sum(phase.host.values()) for phase in self.phases.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """GiB by phase, side and cause."""
+        """GiB by phase, side and cause, and the tokens of each phase at a time."""
         return {
             "peak_gib": _gib(self.peak),
             "host_gib": _gib(self.host),
             "phases": {
                 name: {
                     "total_gib": _gib(phase.total),
+                    "tokens": phase.tokens,
                     "device_gib": {k: _gib(v) for k, v in phase.device.items()},
                     "host_gib": {k: _gib(v) for k, v in phase.host.items()},
                 }

@@ -10,7 +10,7 @@ import torch
 from rewardkit.data import load_rows
 from rewardkit.errors import ConfigError, RewardKitError
 from rewardkit.trainers.estimate import GIB, case_of, estimate, largest_context, largest_model
-from rewardkit.trainers.memory.families import FAMILIES
+from rewardkit.trainers.memory.families import FAMILIES, family_of
 from rewardkit.trainers.run import RunConfig, model_path, read_config
 
 __all__ = ["estimate_command"]
@@ -43,6 +43,8 @@ def estimate_command(
     config, start = read_config(path)
     if config.backend == "trl":
         raise ConfigError("the estimate is of the built-in trainer: set backend to builtin")
+    if family is not None:
+        family_of(family)  # an unknown one is said before the search
     name = model or model_path(config.model, start)
     tokens, origin = (prompt, "given") if prompt else _longest_prompt(config, name, start)
     if device is None:

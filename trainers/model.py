@@ -16,6 +16,7 @@ from rewardkit.trainers.attention import LAYOUT
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.head import head_of
 from rewardkit.trainers.loading import load_tokenizer, load_trainable, lora_facts, quiet
+from rewardkit.trainers.memory.heap import give_back_freed
 from rewardkit.trainers.memory.install import Installed, install
 from rewardkit.trainers.packing import Packed
 
@@ -123,7 +124,10 @@ class Policy:
     def save_memory(self, config: GRPOConfig) -> None:
         """Put on the model what ``config`` asks for of :mod:`rewardkit.trainers.memory`; what was
         put on before is taken off. The weights, what is computed and what is saved stay the same.
+        On a CPU, what tensors leave free goes back to the system from now on.
         """
+        if self.device.type == "cpu":
+            give_back_freed()
         for one in self.savings:
             one.remove()
         how: dict[str, Any] = {"mlp_tile": config.mlp_tile, "lean": config.lean_ops}

@@ -69,6 +69,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['model']}, prompts of {found['prompt_tokens']} tokens ({found['prompt_from']}), "
         f"completions of {found['completion_tokens']}, on {found['device']}",
+        f"{phases['train']['tokens']} tokens in the largest micro-batch",
         "",
         f"{'GiB':<18}" + "".join(f"{name:>10}" for name in phases),
     ]

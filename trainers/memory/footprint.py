@@ -1,8 +1,8 @@
 """What the two phases of a run take, found by running both on fake tensors.
 
 The training phase is the real step of the real model: the policy's body, its head, loss, backward
-pass, clipping and optimizer. The rollout phase is the real decoder at the longest it can get. What
-a model's weights take is arithmetic.
+pass, clipping and optimizer, on the largest of its micro-batches. The rollout phase is the real
+decoder at the longest it can get. What a model's weights take is arithmetic.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +20,12 @@ from rewardkit.trainers.config import GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.loading import lora_config, prepare_layers
 from rewardkit.trainers.memory.account import Account, Book
 from rewardkit.trainers.memory.four_bits import four_bit_bytes, pretend_four_bits
+from rewardkit.trainers.memory.fullest import fullest, tokens_of
 from rewardkit.trainers.memory.install import install
 from rewardkit.trainers.memory.offload import Copies, Mover, Stay
 from rewardkit.trainers.memory.simulate import fake_model, simulated
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.optim import eight_bit_bytes, make_optimizer
-from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.rollout.cache import at_a_time
 from rewardkit.trainers.rollout.decode import grown_batch
 from rewardkit.trainers.rollout.sampler import KeyedSampler, row_keys
@@ -67,10 +67,12 @@ class Footprint:
     Attributes:
         device: on the device.
         host: in the host's memory, beside what the process itself has.
+        tokens: that are gone through, or written, at a time.
     """
 
     device: dict[str, int]
     host: dict[str, int]
+    tokens: int = 0
 
     @property
     def total(self) -> int:
@@ -106,13 +108,19 @@ def footprints(case: Case) -> dict[str, Footprint]:
     }
 
 
-def _phase(fixed: dict[str, int], found: tuple[dict[str, int], int], host: int) -> Footprint:
+class _Found(NamedTuple):
+    device: dict[str, int]
+    host: int
+    tokens: int
+
+
+def _phase(fixed: dict[str, int], found: _Found, host: int) -> Footprint:
     device = dict(fixed)
-    for cause, count in found[0].items():
+    for cause, count in found.device.items():
         if count:
             device[cause] = device.get(cause, 0) + count
-    sides = {"activations": found[1], "optimizer": host}
-    return Footprint(device, {k: v for k, v in sides.items() if v})
+    sides = {"activations": found.host, "optimizer": host}
+    return Footprint(device, {k: v for k, v in sides.items() if v}, found.tokens)
 
 
 class _Tokenizer:
@@ -208,18 +216,24 @@ def _optimizer(case: Case, policy: Policy, account: Account) -> tuple[Any, int]:
     return optimizer, 0
 
 
-def _train(
-    case: Case, policy: Policy, optimizer: Any, account: Account
-) -> tuple[dict[str, int], int]:
-    config = case.grpo
-    rows = [_completion(case, k) for k in range(config.per_device_train_batch_size)]
-    # From the second micro-batch on there are gradients already; a third differs in nothing.
-    batches = [rows] * min(2, config.gradient_accumulation_steps)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+def _train(case: Case, policy: Policy, optimizer: Any, account: Account) -> _Found:
     _begin(account)
+    batch, alone = fullest(policy, case.grpo, case.prompt)
+    tokens = tokens_of(policy, batch, case.grpo)
+    # This one micro-batch and nothing else, however many completions are in it.
+    whole = {"per_device_train_batch_size": len(batch), "max_tokens_per_microbatch": None}
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    if not alone:  # from the second on there are gradients already
+        _with_gradients(policy, account)
     with _step_in_its_own_name(optimizer, account):
-        optimizer_step(policy, optimizer, schedule, batches, config)
-    return account.device.at_peak, account.host.peak
+        optimizer_step(policy, optimizer, schedule, [batch], case.grpo.model_copy(update=whole))
+    return _Found(account.device.at_peak, account.host.peak, tokens)
+
+
+def _with_gradients(policy: Policy, account: Account) -> None:
+    with account.caused_by("gradients"):
+        for p in policy.trainable():
+            p.grad = torch.zeros_like(p)
 
 
 @contextmanager
@@ -235,27 +249,13 @@ def _step_in_its_own_name(optimizer: Any, account: Account) -> Iterator[None]:
         account.cause = "activations"
 
 
-def _completion(case: Case, index: int) -> Completion:
-    config = case.grpo
-    item = Completion(
-        0, 0, index, [2] * case.prompt, [3] * config.max_completion_length, False, "",
-        [-1.0] * config.max_completion_length, total=1.0, advantage=1.0,
-    )  # fmt: skip
-    noted = torch.zeros(config.max_completion_length)
-    if config.notes_old:
-        item.old_logps = noted
-        item.entropies = noted if config.top_entropy_quantile < 1 else None
-    if config.beta:
-        item.ref_logps = noted
-    return item
-
-
 @torch.no_grad()
-def _rollout(case: Case, policy: Policy, account: Account) -> tuple[dict[str, int], int]:
+def _rollout(case: Case, policy: Policy, account: Account) -> _Found:
     config = case.grpo
     prompts = [[2] * case.prompt]
     rows = at_a_time(config, case.model, case.dtype.itemsize, prompts)
     rows = min(rows, config.generation_batch_size)
+    longest = case.prompt + config.max_completion_length
     asked = [[2 + k // config.num_generations] + [2] * (case.prompt - 1) for k in range(rows)]
     policy.model.eval()
     _begin(account)
@@ -273,7 +273,7 @@ def _rollout(case: Case, policy: Policy, account: Account) -> tuple[dict[str, in
                 batch.advance(chosen)
     finally:
         policy.model.train()
-    return account.device.at_peak, account.host.peak
+    return _Found(account.device.at_peak, account.host.peak, rows * longest)
 
 
 def _begin(account: Account) -> None:
