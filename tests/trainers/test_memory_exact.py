@@ -301,13 +301,16 @@ def test_adapters_that_are_more_than_two_matrices_are_left_to_peft(plain: Any) -
         assert off(got[0], want[0]) < 1e-6
         assert off(got[1], want[1]) < 2e-6
 
+    options: dict[str, Any] = {
+        "r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM",
+    }  # fmt: skip
+    changes: dict[str, Any]
     for changes in (
         {"use_dora": True}, {"lora_bias": True}, {"lora_dropout": 0.5}, {"use_rslora": True},
         {"modules_to_save": ["lm_head"]}, {"target_modules": ["q_proj"], "bias": "lora_only"},
     ):  # fmt: skip
-        options = {"r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
         same(get_peft_model(copy.deepcopy(plain), LoraConfig(**{**options, **changes})))
-    model = get_peft_model(copy.deepcopy(plain), LoraConfig(**options))
+    model: Any = get_peft_model(copy.deepcopy(plain), LoraConfig(**options))
     model.add_adapter("second", LoraConfig(**options))
     model.base_model.set_adapter(["default", "second"])
     same(model)
