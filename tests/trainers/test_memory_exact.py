@@ -244,7 +244,8 @@ def test_a_lean_adapter_is_the_derivative_of_its_definition(
     draw = torch.Generator().manual_seed(0)
 
     def make(*shape: int, kind: torch.dtype) -> torch.Tensor:
-        return (torch.randn(*shape, generator=draw) / shape[-1] ** 0.5).to(kind)
+        drawn: torch.Tensor = torch.randn(*shape, generator=draw) / shape[-1] ** 0.5
+        return drawn.to(kind)
 
     x = make(2, 13, 24, kind=x_type).requires_grad_()
     w, shift = make(20, 24, kind=x_type), make(20, kind=x_type) if bias else None
@@ -258,11 +259,11 @@ def test_a_lean_adapter_is_the_derivative_of_its_definition(
     wide, low, high = (t.double() for t in (x, a, b))
     exact = wide @ w.double().T + 2.0 * (wide @ low.T) @ high.T
     exact = exact if shift is None else exact + shift.double()
-    low = 1e-13 if x_type == torch.float64 else 1e-6
-    low = 0.02 if autocast or x_type == torch.bfloat16 else low
-    assert off(y, exact) < low
+    allowed = 1e-13 if x_type == torch.float64 else 1e-6
+    allowed = 0.02 if autocast or x_type == torch.bfloat16 else allowed
+    assert off(y, exact) < allowed
     for one, other in zip(got, torch.autograd.grad(exact, [x, a, b], g), strict=True):
-        assert off(one, other) < low
+        assert off(one, other) < allowed
 
 
 @pytest.fixture
@@ -301,13 +302,16 @@ def test_adapters_that_are_more_than_two_matrices_are_left_to_peft(plain: Any) -
         assert off(got[0], want[0]) < 1e-6
         assert off(got[1], want[1]) < 2e-6
 
+    options: dict[str, Any] = {
+        "r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM",
+    }  # fmt: skip
+    changes: dict[str, Any]
     for changes in (
         {"use_dora": True}, {"lora_bias": True}, {"lora_dropout": 0.5}, {"use_rslora": True},
         {"modules_to_save": ["lm_head"]}, {"target_modules": ["q_proj"], "bias": "lora_only"},
     ):  # fmt: skip
-        options = {"r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
         same(get_peft_model(copy.deepcopy(plain), LoraConfig(**{**options, **changes})))
-    model = get_peft_model(copy.deepcopy(plain), LoraConfig(**options))
+    model: Any = get_peft_model(copy.deepcopy(plain), LoraConfig(**options))
     model.add_adapter("second", LoraConfig(**options))
     model.base_model.set_adapter(["default", "second"])
     same(model)
