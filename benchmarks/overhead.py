@@ -77,7 +77,7 @@ def main() -> None:
         "format": TagFormat("<think>...</think><answer>...</answer>"),
         "answer": NumberVerifier(extract="answer"),
     }
-    judged = Rubric(**verifiers)
+    judged = Rubric(**verifiers).silence("form-outweighs-answer")
     assert [s.total for s in functions.score_many(samples)] == bare_loop(samples)
     batch, single, verified = [], [], []
     for _ in range(ROUNDS):
