@@ -236,3 +236,28 @@ def test_code_that_ends_its_own_process_pays_for_it_alone(judge: Judge) -> None:
     tests = [[[n], n * n] for n in range(12)]
     assert judge(slow, tests).status in ("correct", "incorrect")
     assert time.perf_counter() - start < 60
+
+
+CARELESS = """
+def check(given, expected, got):
+    if isinstance(got, str):
+        exec(got)
+    return got == expected
+"""
+TAKES_OVER = """
+import os
+told = os.pread(62, 1 << 20, 0)
+os.ftruncate(62, 0)
+os.write(62, told.replace(b"F", b"T"))
+"""
+
+
+def test_a_result_that_takes_over_a_checker_changes_no_other_verdict(judge: Judge) -> None:
+    """Its own it has in hand; the others were, or will be, given where it never was."""
+    code = f"def f(n): return {TAKES_OVER!r} if n in (2, 4) else (n if n == 3 else -1)"
+    for kind, program in (("call", code), ("stdin", f"{code}\nprint(end=str(f(int(input()))))")):
+        tests = [
+            [[n] if kind == "call" else str(n), n if kind == "call" else str(n)] for n in range(6)
+        ]
+        verdict = judge(program, tests, kind=kind, checker=CARELESS)
+        assert statuses(verdict) == ["wrong", "wrong", "wrong", "passed", "wrong", "wrong"]

@@ -1,13 +1,14 @@
 """Judgement by code of the user's own, where several answers are right.
 
-The checker reads hostile text and values, so it runs in the sandbox as well, in a process that no
-judged code enters: it hands back ``True`` or ``False`` through the codec. What it prints, its exit
-code and whatever else it returns count for nothing.
+The checker reads hostile text and values, so it runs in the sandbox as well, for each result in
+processes of its own, which no judged code enters: it hands back ``True`` or ``False`` through the
+codec. What it prints, its exit code and whatever else it returns count for nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from rewardkit.sandbox import CallResult
@@ -55,16 +56,23 @@ def check(job: Job, found: Sequence[CaseResult | Checked]) -> list[CaseResult]:
 
 
 def _verdicts(job: Job, waiting: list[Checked]) -> list[CaseResult]:
+    """One judgement each, and none in reach of another: a result may be made to take over the
+    process of a careless checker, and that could change what was said of other results."""
     source = encode([job.suite.checker, ENTRY, "", False, _MOST_BYTES], MAX_BYTES).decode("latin-1")
-    arguments = [_arguments(item) for item in waiting]
-    calls = job.sandbox.calls(driver(), source, arguments, limits=job.limits)
-    if calls.loaded.status == "infrastructure_error":
-        return [CaseResult("infrastructure_error", calls.loaded.reason)] * len(waiting)
-    if calls.loaded.status != "ok" or calls.loaded.data is not None:
-        # Nothing judged was near it yet.
-        raise CasesError(f"the checker does not load: {_why(calls.loaded)}")
-    judged = [_verdict(item, r) for item, r in zip(waiting, calls.results, strict=False)]
-    return judged + [CaseResult("wrong", "the checker ended")] * (len(waiting) - len(judged))
+
+    def judge(item: Checked) -> CaseResult:
+        calls = job.sandbox.calls(driver(), source, [_arguments(item)], limits=job.limits)
+        if calls.loaded.status == "infrastructure_error":
+            return CaseResult("infrastructure_error", calls.loaded.reason)
+        if calls.loaded.status != "ok" or calls.loaded.data is not None:
+            # Nothing judged was near it yet.
+            raise CasesError(f"the checker does not load: {_why(calls.loaded)}")
+        if not calls.results:
+            return CaseResult("wrong", "the checker ended")
+        return _verdict(item, calls.results[0])
+
+    with ThreadPoolExecutor(min(job.sandbox.workers, len(waiting))) as threads:
+        return list(threads.map(judge, waiting))
 
 
 def _arguments(item: Checked) -> bytes:
