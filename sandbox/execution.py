@@ -22,6 +22,7 @@ from rewardkit.sandbox.inside.wire import (
     CALLS,
     CAUSES,
     PAIR,
+    PATIENCE,
     RUN,
     Order,
     Record,
@@ -57,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class CallsRequest:
-    """A source, the driver that loads and calls it, and what each call is given."""
+    """A source, the compiled driver that loads and calls it, and what each call is given."""
 
     source: bytes
     driver: bytes
@@ -92,7 +93,7 @@ class Running:
 
     def result(self) -> ExecutionResult:
         """Raises ``LaneFailed`` or ``LaneLost``."""
-        (record,) = self._lane.receive(self._request.limits.wall_seconds)
+        (record,) = self._lane.receive(PATIENCE * self._request.limits.wall_seconds)
         cap = self._request.limits.output_kb << 10
         return _result(record, *(_Output(fd, cap) for fd in self._outputs))
 
@@ -133,7 +134,7 @@ def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None)
         )
         arguments = memory.given(_table(request.arguments))
         begun(lane, lane.send(order, [payload, arguments, replies]))
-        waits = request.limits.wall_seconds * (2 * len(request.arguments) + 1)
+        waits = PATIENCE * request.limits.wall_seconds * (2 * len(request.arguments) + 1)
         loading, *calls = lane.receive(waits)
         is_spent = bool(calls) and CAUSES[calls[-1].cause] == "spent"
         loaded = _call_result(loading, replies, is_loading=True)

@@ -17,7 +17,9 @@ class Limits:
 
     Args:
         wall_s: clock seconds, the generous backstop for code that sleeps. ``None``: three times
-            ``cpu_s`` and five more, so that a busy machine fails no honest program.
+            ``cpu_s`` and five more, so that a busy machine fails no honest program. In namespaces,
+            seconds in which the program's first thread waited for a processor do not count, as
+            long as it all takes no more than five times as many.
         cpu_s: processor seconds of the program and all its descendants together; *the* time limit.
         memory_mb: MiB of private and shared memory, of all its processes together.
         processes: processes and threads at once, the program itself included.

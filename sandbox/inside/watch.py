@@ -8,7 +8,7 @@ import select
 import signal
 import time
 
-from .wire import STOP, Order
+from .wire import PATIENCE, STOP, Order
 from .worlds import World
 
 __all__ = ["CallerGone", "Ending", "Watch", "clock_s"]
@@ -92,7 +92,7 @@ class Watch:
     def _has_news(self, tick: float, order: Order, ending: Ending) -> bool:
         """Wait a while; whether the process ended or became ready."""
         left = ending.started + order.wall_s - time.monotonic()
-        for fd, _ in self._events.poll(max(0.0, min(tick, left)) * 1000):
+        for fd, _ in self._events.poll((min(tick, left) if left > 0 else tick) * 1000):
             if fd != self._control:
                 return True
             if self._is_told_to_stop(order.serial):
@@ -108,7 +108,8 @@ class Watch:
 
     def _overrun(self, pid: int, order: Order, ending: Ending) -> str:
         """The limit that is passed, if any."""
-        if time.monotonic() - ending.started >= order.wall_s:
+        late_s = time.monotonic() - ending.started - order.wall_s
+        if late_s >= 0 and late_s >= min(_waited_s(pid), (PATIENCE - 1) * order.wall_s):
             return "wall_limit"
         if any(os.fstat(fd).st_size > most for fd, most in self.outputs):
             return "output"
@@ -172,6 +173,19 @@ def clock_s(pid: int) -> float:
     try:
         return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
     except OSError:
+        return 0.0
+
+
+def _waited_s(pid: int) -> float:
+    """Seconds that a process's first thread could have run and got no processor; 0 where nobody
+    says so.
+
+    It is not the program's fault, or it is by processes and threads of its own that ran meanwhile,
+    and their processor seconds are bounded. A program that sleeps waits for nothing.
+    """
+    try:
+        return int(_read(f"/proc/{pid}/schedstat").split()[1]) / 1e9
+    except (OSError, IndexError):
         return 0.0
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "NONE",
     "ORDER_BYTES",
     "PAIR",
+    "PATIENCE",
     "PROGRAM",
     "READY",
     "REHEARSAL",
@@ -48,6 +49,10 @@ PROGRAM = "program.py"
 RUN, PAIR, CALLS, STOP, REHEARSAL = range(5)
 """Kinds of order: a program; one with a channel to another; a source and calls; end order N; a
 rehearsal."""
+
+PATIENCE = 5
+"""So many times its wall limit a program may take, where all beyond the first it has waited for a
+processor."""
 
 LANE = struct.Struct("<16s?")
 """Caller to nursery: a lane of this tier, with a scratch or not; socket and ledger come along."""
