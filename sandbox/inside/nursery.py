@@ -26,6 +26,7 @@ from typing import NoReturn
 from . import linux
 from .child import seed
 from .lane import be_lane
+from .pages import make_compact
 from .reach import is_open_to_all
 from .root import Shown
 from .tree import remove_tree
@@ -182,6 +183,7 @@ def _preload(modules: list[str], paths: list[str]) -> Shown:
     shown = Shown(_loaded_from(paths))
     gc.collect()
     gc.freeze()
+    make_compact()
     return shown
 
 
