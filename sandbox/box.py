@@ -196,7 +196,7 @@ class Sandbox:
             What became of the loading, and of each call that was made.
 
         Raises:
-            UsageError, SandboxError: as :meth:`run`.
+            UsageError, SandboxError: as :meth:`run`; also for a driver that does not compile.
         """
         request = calls_request(
             Job(source, b"", files or {}, limits or Limits(), seed),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import marshal
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from rewardkit.errors import UsageError
@@ -50,7 +52,7 @@ def calls_request(
         raise UsageError(f"budget_s must be a positive number of seconds, got {budget_s!r}")
     return CallsRequest(
         request.source,
-        driver.encode(),
+        _compiled(driver),
         arguments,
         request.files,
         request.limits,
@@ -58,6 +60,17 @@ def calls_request(
         reply_kb,
         budget_s if budget_s is not None else _FOREVER_S,
     )
+
+
+@lru_cache(maxsize=16)
+def _compiled(driver: str) -> bytes:
+    """As the lane's interpreter, which is this one, will load it: compiling it there would be for
+    each source anew."""
+    try:
+        code = compile(driver, "driver.py", "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"driver must be Python text: {error}") from None
+    return marshal.dumps(code)
 
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:

@@ -10,9 +10,10 @@ driver and nothing else, so it can be trusted to fork, and each copy loads the s
 from __future__ import annotations
 
 import gc
+import marshal
 import struct
 from collections.abc import Callable
-from os import pread, read, write
+from os import _exit, pread, read, write
 from typing import Any
 
 from .linux import fork_beside
@@ -52,7 +53,7 @@ def load_and_call(source: bytes, driver: bytes) -> int:
 
     Args:
         source: judged code.
-        driver: text that defines ``load`` and ``call``.
+        driver: compiled; it defines ``load`` and ``call``.
 
     Returns:
         The exit code, of this process or of its copy.
@@ -69,7 +70,7 @@ def be_stem(driver: bytes, orders: int, copy: Callable[[Driven, bytes], int]) ->
     """Run the driver, then make a copy of this process for each order. No judged code comes here.
 
     Args:
-        driver: text that defines ``load`` and ``call``.
+        driver: compiled; it defines ``load`` and ``call``.
         orders: as :data:`GO`, but out of reach for judged code.
         copy: what a copy does, given these two and the argument of its call.
 
@@ -100,7 +101,7 @@ def load_for_one(driven: Driven, source: bytes, argument: bytes) -> int:
 
 def _driven(driver: bytes) -> Driven:
     names: dict[str, Any] = {"__name__": "driver"}
-    exec(compile(driver, "driver.py", "exec", dont_inherit=True), names)
+    exec(marshal.loads(driver), names)
     return names["load"], names["call"]
 
 
@@ -112,15 +113,14 @@ def _loaded(load: Callable[[str], bytes | None], source: bytes) -> bool:
 
 
 def _serve(call: Callable[[bytes], bytes]) -> int:
-    while order := read(GO, HELLO.size):
-        # Here and not in the copy: what is touched there has to be copied first.
-        (number,) = HELLO.unpack(order)
-        argument = _argument(number)
+    pack, size = HELLO.pack, HELLO.size
+    while order := read(GO, size):
+        # As little as can be: what this process touches here has to be copied for each call.
         pid = fork_beside()
         if pid == 0:
-            _write(MARK + call(argument))
-            return 0
-        write(GO, HELLO.pack(pid))
+            _write(MARK + call(_argument(*HELLO.unpack(order))))
+            _exit(0)  # not by way of the callers: each frame that is left is memory to be copied
+        write(GO, pack(pid))
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from functools import partial
 
 __all__ = [
     "MNT_DETACH",
@@ -60,8 +61,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # while the lock is free could leave the child without it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_clone = _libc["syscall"]  # a handle of its own, whose arguments need no thought
-_clone.argtypes = (ctypes.c_long,) * 6
+_clone = _libc["syscall"]  # a handle of its own, whose arguments need no thought: plain C ints
 _clone.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
@@ -101,9 +101,8 @@ fork = _libc.fork
 processes with threads, which ours never have. Returns -1 on failure, like C."""
 
 
-def fork_beside() -> int:
-    """A copy of this process as its sibling: *our* parent is told its end. As :data:`fork`."""
-    return int(_clone(_SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0))
+fork_beside = partial(_clone, _SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0)
+"""A copy of this process as its sibling: *our* parent is told its end. As :data:`fork`."""
 
 
 def unshare(flags: int) -> None:

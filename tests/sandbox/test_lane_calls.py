@@ -318,6 +318,8 @@ def test_calls_know_nothing_of_other_orders(tier_box: Sandbox) -> None:
     [
         {"arguments": ["text"]},
         {"driver": b""},
+        {"driver": "def load(:"},
+        {"driver": "\ud800"},
         {"reply_kb": 0},
         {"reply_kb": 1 << 30},
         {"budget_s": 0},

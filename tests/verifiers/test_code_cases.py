@@ -57,7 +57,7 @@ def test_broken_tests_in_the_code_are_refused_at_once(tests: Any, message: str) 
 
 
 def nested(levels: int) -> Any:
-    value: Any = 0
+    value: Any = "0"
     for _ in range(levels):
         value = [value]
     return value

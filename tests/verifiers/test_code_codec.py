@@ -263,7 +263,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 def nested(levels: int) -> Any:
-    value: Any = 0
+    value: Any = "0"
     for _ in range(levels):
         value = [value]
     return value
@@ -282,12 +282,63 @@ def test_depth_is_bounded_on_both_sides() -> None:
     assert decode(encode(empty, MIB)) == empty
 
 
+def test_depth_counts_what_the_value_will_be_put_into() -> None:
+    inner = nested(MAX_DEPTH - 1)
+    assert encode([inner], MIB)[5:] == encode(inner, MIB, around=1)
+    with pytest.raises(CodecError, match="deep"):
+        encode(nested(MAX_DEPTH), MIB, around=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ([0], b"v"),
+        ([1, -2, 2**63 - 1, -(2**63)], b"v"),
+        ([1, 2**63], b"l"),
+        ([1, True], b"l"),
+        ([1, 2.0], b"l"),
+        ([1, None], b"l"),
+        ([0.0, -0.0, math.inf, 5e-324], b"w"),
+        ([1.5, 1], b"l"),
+        ([], b"l"),
+        ((1, 2), b"t"),
+    ],
+)
+def test_lists_of_numbers_alone_travel_at_once(value: Any, tag: bytes) -> None:
+    data = encode(value, MIB)
+    assert data[:1] == tag
+    back = decode(data)
+    assert repr(back) == repr(value)
+    assert decode(encode([[value], "x"], MIB)) == [[value], "x"]
+    for cut in range(len(data)):
+        with pytest.raises(CodecError):
+            decode(data[:cut])
+
+
+def test_packed_lists_ask_their_items_nothing() -> None:
+    class Sly(type):
+        def __eq__(cls, other: object) -> bool:
+            raise AssertionError("asked")
+
+        def __hash__(cls) -> int:
+            raise AssertionError("asked")
+
+    class Number(int, metaclass=Sly):
+        def __index__(self) -> int:
+            return 7
+
+    assert decode(encode([Number(3), 4], MIB)) == [3, 4]
+    assert decode(encode([3, Number(4)], MIB)) == [3, 4]
+    assert encode(type("Numbers", (list,), {})([3, 4]), MIB) == encode([3, 4], MIB)
+
+
 def test_size_is_bounded_before_a_long_integer_is_written_out() -> None:
     with pytest.raises(CodecError, match="bytes"):
         encode(1 << (8 * MIB), MIB)
-    assert encode([0] * 10, 65) == encode([0] * 10, MIB)
-    with pytest.raises(CodecError, match="bytes"):
-        encode([0] * 10, 64)
+    for value, size in ((["0"] * 10, 65), ([0] * 10, 85), ([0.5], 13)):
+        assert encode(value, size) == encode(value, MIB)
+        with pytest.raises(CodecError, match="bytes"):
+            encode(value, size - 1)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +357,11 @@ def test_size_is_bounded_before_a_long_integer_is_written_out() -> None:
         b"l\xff\xff\xff\xffN",
         b"d\x01\0\0\0N",
         b"d\xff\xff\xff\xff",
+        b"v\0\0\0\0",
+        b"w\0\0\0\0",
+        b"v\x01\0\0\0" + bytes(7),
+        b"v\x01\0\0\0" + bytes(9),
+        b"w\xff\xff\xff\xff" + bytes(8),
         b"\x80\x04.",  # a pickle
         b"[1, 2]",
     ],

@@ -46,4 +46,4 @@ def _is_dropped(node: ast.stmt) -> bool:
 
 def driver() -> str:
     """What runs beside code that is called: see ``inside/call``."""
-    return program("extras", "codec", "inside/solution", "inside/call") + "warm_up()\n"
+    return bundle("extras", "codec", "inside/solution", "inside/call") + "\nwarm_up()\n"

@@ -9,6 +9,8 @@ i s b            length, then the bytes: int (two's complement, little-endian), 
 f c              8 or 16 bytes (IEEE 754 doubles): float, complex
 l t e z          count, then the items: list, tuple, set, frozenset
 d                count, then as many pairs of key and value: dict
+v w              count, then as many times 8 bytes: list of ints (two's complement), or of floats,
+                 one of which at least is in it
 x                count, then the items: the name of a further type, then its parts:
                  decimal (text), fraction (numerator, denominator), date, time, datetime,
                  timedelta (whole numbers; an offset from UTC as days, seconds, microseconds),
@@ -24,6 +26,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
+from operator import is_
 
 from rewardkit.verifiers.code.extras import (
     EXTRAS,
@@ -44,12 +48,13 @@ _DOUBLE = struct.Struct("<d")
 _DOUBLES = struct.Struct("<dd")
 _NO_ITEMS: tuple[object, ...] = ()
 _CONSTANTS = {b"N": None, b"T": True, b"F": False}
+_PACKED = ((int, b"v", "q"), (float, b"w", "d"))
 
 Refer = Callable[[object], "Items | None"]
 """Name and parts under which a value travels that is not plain; ``None``: it does not."""
 
 
-def encode(value: object, most: int, refer: Refer | None = None) -> bytes:
+def encode(value: object, most: int, refer: Refer | None = None, around: int = 0) -> bytes:
     """The value as at most ``most`` bytes.
 
     An instance of a subclass becomes a plain value of its base, read past its own methods: an int
@@ -59,12 +64,23 @@ def encode(value: object, most: int, refer: Refer | None = None) -> bytes:
         value: what is to travel.
         most: bytes that it may take.
         refer: asked about every value that is not plain.
+        around: containers that it will be put into, for their number counts.
 
     Raises:
         CodecError: for other types, too many bytes, or more than ``MAX_DEPTH`` levels.
     """
+    out, inner = _node(value, most, refer)
+    if len(out) > most:
+        raise CodecError(f"it takes more than {most} bytes")
+    return out + _items(inner, most - len(out), refer, around) if inner else out
+
+
+def _items(
+    items: Items | tuple[object, ...], most: int, refer: Refer | None, around: int
+) -> bytearray:
+    """What is in a container, and in those in it."""
     out = bytearray()
-    open_items: list[Iterator[object]] = [iter((value,))]
+    open_items: list[Iterator[object]] = [iter(items)]
     while open_items:
         for item in open_items[-1]:
             head, inner = _node(item, most, refer)
@@ -72,24 +88,31 @@ def encode(value: object, most: int, refer: Refer | None = None) -> bytes:
             if len(out) > most:
                 raise CodecError(f"it takes more than {most} bytes")
             if inner:
-                if len(open_items) > MAX_DEPTH:
+                if len(open_items) + around >= MAX_DEPTH:
                     raise CodecError(f"it is nested more than {MAX_DEPTH} levels deep")
                 open_items.append(iter(inner))
                 break
         else:
             open_items.pop()
-    return bytes(out)
+    return out
 
 
 def _node(
     value: object, most: int, refer: Refer | None
 ) -> tuple[bytes, Items | tuple[object, ...]]:
     """A node's own bytes, and the items that follow."""
+    kind = type(value)
+    # What is common comes first: it is looked up in few places (see ``warm_up`` of the driver).
+    if kind is list:
+        return _list(value)  # type: ignore[arg-type]
+    if kind is int:
+        return _int(value, most), _NO_ITEMS  # type: ignore[arg-type]
+    if kind is str:
+        return _str(value, most), _NO_ITEMS  # type: ignore[arg-type]
     if value is None:
         return b"N", _NO_ITEMS
     if value is True or value is False:
         return (b"T" if value else b"F"), _NO_ITEMS
-    kind = type(value)
     # Not isinstance: an object can lie about its class there.
     for base, write in _SCALARS:
         if issubclass(kind, base):
@@ -97,6 +120,8 @@ def _node(
     for base, tag, read in _CONTAINERS:
         if issubclass(kind, base):
             items: Items = read(value)
+            if base is list:
+                return _list(items)
             count = len(items) // 2 if tag == b"d" else len(items)
             return tag + _COUNT.pack(count), items
     if (number := number_in(value, kind)) is not value:
@@ -107,6 +132,26 @@ def _node(
     if extra is None:
         raise CodecError(f"{kind.__module__}.{kind.__qualname__} is not plain data")
     return b"x" + _COUNT.pack(len(extra)), extra
+
+
+def _list(items: Items) -> tuple[bytes, Items | tuple[object, ...]]:
+    packed = _packed(items) if items else None
+    if packed is not None:
+        return packed, _NO_ITEMS
+    return b"l" + _COUNT.pack(len(items)), items
+
+
+def _packed(items: Items) -> bytes | None:
+    """A list of floats alone, or of ints of 64 bits alone, at once: item by item it takes longer
+    than most calls that return such a list."""
+    for kind, tag, letter in _PACKED:
+        # Exact types (a subclass is read past its own methods), told without asking them anything.
+        if type(items[0]) is kind and all(map(is_, map(type, items), repeat(kind))):
+            try:
+                return tag + _COUNT.pack(len(items)) + struct.pack(f"<{len(items)}{letter}", *items)
+            except struct.error:  # longer than 64 bits
+                return None
+    return None
 
 
 def _int(value: int, most: int) -> bytes:
@@ -228,9 +273,14 @@ def _scalar(tag: bytes, data: bytes, at: int) -> tuple[object, int]:
     if tag == b"c":
         part, at = _take(data, at, 16)
         return complex(*_DOUBLES.unpack(part)), at
-    if tag not in (b"i", b"s", b"b"):
+    if tag not in (b"i", b"s", b"b", b"v", b"w"):
         raise CodecError(f"unknown tag {tag!r}")
     size, at = _count(data, at)
+    if tag in (b"v", b"w"):
+        part, at = _take(data, at, 8 * size)
+        if not size:
+            raise CodecError("an empty list is no packed one")
+        return list(struct.unpack(f"<{size}{'q' if tag == b'v' else 'd'}", part)), at
     part, at = _take(data, at, size)
     if tag == b"i":
         return int.from_bytes(part, "little", signed=True), at

@@ -154,6 +154,9 @@ class _Comparison:
             return None
         if self._tuples and isinstance(got, tuple) != isinstance(expected, tuple):
             return None
+        # Ints alone, and the same ones: that is equal by every rule, and found out at once.
+        if set(map(type, expected)) | set(map(type, got)) == {int} and list(expected) == list(got):
+            return []
         if self._order == "free" or (outer and self._order == "outer"):
             return [] if self._shuffled(list(expected), list(got)) else None
         return zip(expected, got, strict=True)

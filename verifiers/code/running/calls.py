@@ -10,6 +10,8 @@ from rewardkit.verifiers.code.cases import MAX_BYTES, Case
 from rewardkit.verifiers.code.codec import CodecError, decode, encode
 from rewardkit.verifiers.code.compare import same_value
 from rewardkit.verifiers.code.errors import CasesError
+from rewardkit.verifiers.code.extras import Array
+from rewardkit.verifiers.code.inside.call import RETURNED, packed
 from rewardkit.verifiers.code.received import READ
 from rewardkit.verifiers.code.running.checker import Checked, check
 from rewardkit.verifiers.code.running.results import CaseResult, Job, error_text, shown
@@ -21,9 +23,8 @@ __all__ = ["loading", "run_calls"]
 _FEW = 8
 """Calls of the first round, where the first failure ends it: loading anew costs as much as a few
 calls."""
-_RETURNED = encode(["returned", None], 99)[:-1]
-"""What stands before the value in a reply."""
-_ARRAY = encode(["array"], 99)[5:]
+_ARRAY = encode(Array("", (), []), 99)[:15]
+"""How an array begins."""
 
 
 def loading(code: str, entry: str, most: int, prelude: str = "", continues: bool = False) -> str:
@@ -38,7 +39,7 @@ def run_calls(job: Job) -> list[CaseResult]:
     source = loading(
         job.code, suite.entry or "", job.limits.output_kb << 10, suite.prelude, suite.continues
     )
-    arguments = [encode(list(case.given), MAX_BYTES + 64) for case in suite.cases]
+    arguments = [packed(list(case.given), MAX_BYTES + 64) for case in suite.cases]
 
     if any(_ARRAY in argument for argument in arguments):
         _need_numpy(job.sandbox)
@@ -87,7 +88,7 @@ def _judge(job: Job, case: Case, result: CallResult) -> CaseResult | Checked:
     match reply:
         case ["returned", got]:
             if job.suite.checker:
-                rest = result.data[len(_RETURNED) :]
+                rest = result.data[len(RETURNED) :]
                 return Checked(case, rest, show(got), result.cpu_s)
             if any(same_value(right, got, job.compare) for right in (case.expected, *case.also)):
                 return CaseResult("passed", "", result.cpu_s)
