@@ -169,7 +169,6 @@ def test_a_rubric_of_it_survives_its_spec_under_the_registered_name(box: Sandbox
     )  # fmt: skip
     rows = CodeVerifier(Column("tests"), kind="stdin", compare="tokens")
     rubric = Rubric(code=verifier.reward(2.0, -1.0, partial=True), program=rows.reward(1.0))
-    rubric = rubric.silence("form-outweighs-answer")  # lint sees no gold where tests are written in
     spec = rubric.to_spec()
     assert spec["parts"]["code"]["verifier"] == "code"
     assert "sandbox" not in spec["parts"]["code"]["args"]
