@@ -44,7 +44,7 @@ def email(
     only whitespace around the whole is ignored).
 
     Farmable: a name, the keywords and a signature, and no letter between them, earn 3 of 4; so does
-    the letter among others, or denied; and the prompt again earns 2 where it holds name and keywords.
+    the letter among others, or denied; the prompt again earns 2 where it holds name and keywords.
     Gate the three behind a judge of the text, or behind a similarity to the ideal answer.
 
     Args:

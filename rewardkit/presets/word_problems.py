@@ -35,8 +35,8 @@ def gsm8k(
     Both formats refuse empty blocks and text outside of them.
 
     Farmable: form and any whole number earn 2.0, as much as the answer itself, and empty tags 0.5.
-    Gate with ``gsm8k(least=0.0).gate("integer", "tags", on="soft_format")``, and weigh the form down
-    once it is learned.
+    Gate with ``gsm8k(least=0.0).gate("integer", "tags", on="soft_format")``, and weigh the form
+    down once it is learned.
 
     Args:
         reasoning: name of the tag around the reasoning.
@@ -70,8 +70,8 @@ def gsm8k_two_part(*, reasoning: str = "reasoning", answer: str = "answer") -> R
     answer  2.0 for the text of the gold, 1.5 for a number equal to it, else 0
     ======  ==========================================================================
 
-    Farmable: the tags alone earn 0.8, in any order. Gate ``format`` on a ``TagFormat``, which refuses
-    empty blocks, or weigh it down.
+    Farmable: the tags alone earn 0.8, in any order. Gate ``format`` on a ``TagFormat``, which
+    refuses empty blocks, or weigh it down.
 
     Args:
         reasoning: name of the tag around the reasoning.

@@ -7,7 +7,7 @@ import copy
 import math
 import pickle
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -155,9 +155,17 @@ def in_async(trying: Trying) -> None:
         calls = [trying.rubric.ascore_many([s], group_ids=[0]) for s in _some(trying)]
         return [scores[0] for scores in await asyncio.gather(*calls)]
 
-    with ThreadPoolExecutor(1) as pool:  # the caller may have a loop of its own
-        found = pool.submit(asyncio.run, main()).result()
-    _same(trying, found, "from async code")
+    _same(trying, _run(main()), "from async code")
+
+
+def _run(main: Coroutine[Any, Any, list[Score]]) -> list[Score]:
+    """Run it in this thread, so that what only minds threads is not blamed for minding loops."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    with ThreadPoolExecutor(1) as pool:  # the caller has a loop of its own here
+        return pool.submit(asyncio.run, main).result()
 
 
 def in_a_process(trying: Trying) -> None:

@@ -140,8 +140,8 @@ def test_an_email_is_paid_by_its_words_alone() -> None:
 
 @reward(bounds=(0.0, 1.0), weight=0.0)
 def likeness(completion: str, answer: str) -> float:
-    words = [text[:4000].lower().split() for text in (completion, answer)]
-    return SequenceMatcher(None, *words).ratio()
+    written, ideal = (text[:4000].lower().split() for text in (completion, answer))
+    return SequenceMatcher(None, written, ideal).ratio()
 
 
 def test_and_behind_a_reading_of_the_text_by_a_letter_at_least() -> None:
