@@ -142,6 +142,18 @@ def test_json_holds_every_attack_and_the_worst_completion(
     assert by_name["denied"]["hits"] == 2
 
 
+def test_the_page_tells_what_each_alarm_earned_and_folds_the_many(folder: Path) -> None:
+    report = audit(holds, ROWS, families=["dumps", "claims"])
+    assert len(report.alarms) > 10
+    report.write_html("page.html")
+    page = (folder / "page.html").read_text()
+    assert page.count('<article class="worst">') == len(report.alarms)
+    shown, _, folded = page.partition("<details>")
+    assert shown.count('<article class="worst">') == 10
+    assert f"<summary>{len(report.alarms) - 10} more</summary>" in folded
+    assert "<p>earned <b>+1</b>; honest answers: wrong +0, right +1</p>" in shown
+
+
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows(folder: Path) -> None:
     evil = Attack("evil", "void", "<script>alert(1)</script>",
                   lambda t: "<script>alert(2)</script>\u202e" + t.gold)  # fmt: skip
