@@ -73,6 +73,8 @@ def read_judged(path: str | Path, *, columns: Mapping[str, str] | None = None) -
         DataError: if there are none, or one is malformed.
     """
     path = Path(path)
+    if not path.exists():  # nor asked of the hub: completions are one's own
+        raise DataError(f"there is no file or run folder {path} (looked in {Path.cwd()})")
     rollouts = path / "rollouts"
     if rollouts.is_dir():
         if columns:

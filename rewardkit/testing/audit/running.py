@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rewardkit._near import meant
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
@@ -177,7 +178,11 @@ def _ignored(ignore: Iterable[str], attacks: Sequence[Attack]) -> frozenset[str]
     names = frozenset(ignore)
     known = {*KINDS, *(a.name for a in attacks), *(a.family for a in attacks)}
     if unknown := names - known:
-        raise UsageError(f"there is no attack, family or kind {sorted(unknown)[0]!r} to ignore")
+        name = sorted(unknown)[0]
+        raise UsageError(
+            f"there is no attack, family or kind {name!r} to ignore{meant(name, known)}; "
+            f"rewardkit audit --list names them"
+        )
     return names
 
 

@@ -42,7 +42,14 @@ def as_subject(what: Subject | str | Path, *, allow_code: bool = False) -> tuple
 
 
 def _registered(name: str) -> Verifier:
-    made = find(VERIFIERS, name)()
+    found = find(VERIFIERS, name)
+    try:
+        made = found()
+    except UsageError as error:
+        raise UsageError(
+            f"{name!r} cannot be made of its defaults: {error}. Write a rubric with its arguments, "
+            f"and audit that"
+        ) from None
     if not isinstance(made, Verifier):
         raise UsageError(f"{name!r} is no verifier")
     return made
