@@ -211,8 +211,8 @@ _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def explain_validation(error: ValidationError, what: str, known: Sequence[str] = ()) -> str:
-    """One line per mistake: where, what was expected, what was got; of an unknown name, which of the
-    ``known`` was probably meant, or all of them."""
+    """One line per mistake: where, what was expected, what was got; of an unknown name, which one
+    of the ``known`` was probably meant, or all of them."""
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(whole)"
