@@ -157,8 +157,8 @@ def read_data(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        told = f"there is no such file (looked in {Path.cwd()})"
-        raise SpecError(f"cannot read {path}: {told}") from None
+        looked = "" if path.is_absolute() else f" (looked in {Path.cwd()})"
+        raise SpecError(f"cannot read {path}: there is no such file{looked}") from None
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

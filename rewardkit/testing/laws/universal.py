@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from rewardkit.sample import Sample
 from rewardkit.score import Score
-from rewardkit.testing.audit.attack import all_attacks
+from rewardkit.testing.audit.attack import all_attacks, samples_of
 from rewardkit.testing.audit.earning import LIMIT_S, earn
 from rewardkit.testing.laws.strategies import completions
 from rewardkit.testing.laws.subject import Trying, essence
@@ -192,8 +192,8 @@ def in_time(trying: Trying) -> None:
     """Empty, huge and hostile texts end in time, with a score where honest ones have one."""
     case = trying.cases[0]
     attacks = [a for a in all_attacks() if a.family in ("hostile", "void", "unicode", "numbers")]
-    texts = [(a.name, made) for a in attacks if (made := a.make(case.target)) is not None]
-    samples = [trying.sample(text) for _, text in texts]
-    for (name, _), found in zip(texts, earn(trying.rubric, samples, LIMIT_S, samples[:1]),
-                                strict=True):  # fmt: skip
-        assert not found.trouble, f"the text {name!r} {found.trouble}: {found.why}"
+    made = samples_of(attacks, case.target)
+    samples = [sample for _, sample in made]
+    earned = earn(trying.rubric, samples, LIMIT_S, samples[:1])
+    for (attack, _), found in zip(made, earned, strict=True):
+        assert not found.trouble, f"the text {attack.name!r} {found.trouble}: {found.why}"

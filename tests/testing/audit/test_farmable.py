@@ -8,26 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ours import FORM, OURS, TAGS
 
 from rewardkit import Rubric, presets, reward
 from rewardkit.testing.audit import AuditReport, audit
 from rewardkit.verifiers import (
     MarkerOnce,
     NumberVerifier,
-    RegexFormat,
     TagCount,
     TagFormat,
 )
 
 SUMS = [{"prompt": "What is 19 + 23?", "answer": "42"}]
-FORM = "<think>...</think><answer>...</answer>"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 FARMABLE: dict[str, tuple[Any, set[str]]] = {
-    "TagCount": (TagCount(TAGS), {"form-empty", "tags-empty", "tags-reversed", "tags-in-fence"}),
+    "TagCount": (OURS["tag count"], {"form-empty", "tags-empty", "tags-reversed", "tags-in-fence"}),
     "MarkerOnce": (MarkerOnce("<SOLUTION>"), {"form-empty", "tag-soup"}),
     "RegexFormat": (
-        RegexFormat(r"\s*<think>.*?</think>\s*<answer>.*?</answer>\s*"),
+        OURS["regex format, whole"],
         {"form-empty", "tags-empty", "tags-empty-lines", "tags-nested"},
     ),
 }

@@ -7,24 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ours import FORM, OURS
 
-from rewardkit import AllOf, AnyOf, Column, Not, Rubric, presets
+from rewardkit import Column, Rubric, presets
 from rewardkit.sandbox import Limits
 from rewardkit.testing.audit import AuditReport, audit
 from rewardkit.testing.audit.attack import FAMILIES
 from rewardkit.verifiers import (
-    Choice,
     CodeVerifier,
-    Contains,
-    ExactText,
-    HasNumber,
-    IsInteger,
-    Keywords,
     MathVerifier,
     MaxLength,
     NumberVerifier,
     Proximity,
-    ProximityBands,
     TagFormat,
 )
 
@@ -32,25 +26,18 @@ SUMS = [
     {"prompt": "What is 19 + 23?", "answer": "42"},
     {"prompt": "What is 100 + 37?", "answer": "so 100 + 37 = 137\n#### 137"},
 ]
-BANDS = {"exact": 3.0, "stripped": 1.5, "near": 0.5, "close": 0.25}
-FORM = "<think>...</think><answer>...</answer>"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 ANSWERS: dict[str, Any] = {
-    "number": NumberVerifier(),
-    "proximity": Proximity().reward(partial=True),
-    "bands": ProximityBands().reward(correct=3.0, incorrect=-1.0, values=BANDS),
-    "exact text": ExactText(gold="final"),
-    "math": MathVerifier(),
+    name: OURS[name] for name in ("number", "proximity", "bands", "exact text, final", "math")
 }
 
 COMPOSED: dict[str, Any] = {
+    **{
+        n: OURS[n]
+        for n in ("any of", "all of, with a form", "exact text, in a box", "number, in tags")
+    },
     "math, one box": MathVerifier(boxes="only"),
-    "any of": AnyOf((NumberVerifier(extract="answer"), NumberVerifier(extract="boxed"))),
-    "all of": AllOf((NumberVerifier(extract="answer"), TagFormat(FORM))),
     "proximity, absolute": Proximity(scale="absolute", tolerance=50).reward(partial=True),
-    "exact text, in a box": ExactText(extract="boxed", gold="final"),
-    "number, in tags": NumberVerifier(extract="answer"),
     "gated": Rubric(
         form=TagFormat(FORM).reward(correct=0.5),
         answer=NumberVerifier(extract="answer").reward(correct=3.0, incorrect=-1.0),
@@ -87,18 +74,17 @@ def test_no_attack_out_earns_an_honest_wrong_answer(name: str) -> None:
 
 def test_nor_on_a_choice() -> None:
     rows = [{"prompt": "Which is prime? A) 4 B) 7 C) 9 D) 8", "answer": "B"}]
-    report = audit(Choice(), rows)
+    report = audit(OURS["choice"], rows)
     assert report.ok, str(report)
     assert not report.blind
 
 
 @pytest.mark.parametrize(
-    "verifier",
-    [TagFormat(FORM), HasNumber(), IsInteger(), MaxLength(200), Contains("please"),
-     Keywords(all_of=("refund",)), Not(Contains("sorry"))],
-    ids=lambda verifier: type(verifier).__name__,
-)  # fmt: skip
-def test_nor_on_what_judges_no_answer(verifier: Any) -> None:
+    "name",
+    ["tag format", "has number", "integer", "length, of 200", "contains", "keywords", "not"],
+)
+def test_nor_on_what_judges_no_answer(name: str) -> None:
+    verifier = {**OURS, "length, of 200": MaxLength(200)}[name]
     report = audit(verifier, SUMS, rows=1)
     assert report.ok, str(report)
     assert report.blind

@@ -9,87 +9,89 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import broken
 import pytest
+from ours import FORM, OURS
 
-from rewardkit import AllOf, Column, Rubric, UsageError, presets, reward
-from rewardkit.sandbox import Limits
+from rewardkit import (
+    Reward,
+    Rubric,
+    UsageError,
+    Verifier,
+    VerifierReward,
+    presets,
+    reward,
+    verifiers,
+)
 from rewardkit.testing.laws import LAWS, TRAITS, BrokenLawError, check_laws, laws, traits_of
 from rewardkit.testing.laws.subject import trying
-from rewardkit.verifiers import (
-    Between,
-    Choice,
-    CodeVerifier,
-    Contains,
-    ExactText,
-    HasNumber,
-    IsInteger,
-    Keywords,
-    MarkerOnce,
-    MathVerifier,
-    MaxLength,
-    NumberVerifier,
-    Proximity,
-    ProximityBands,
-    RegexFormat,
-    TagCount,
-    TagFormat,
-)
+from rewardkit.verifiers import Between, NumberVerifier, Proximity, TagFormat
 
 SUMS = [
     {"prompt": "What is 2 + 2?", "answer": "4"},
     {"prompt": "What is 100 + 37?", "answer": "137"},
 ]
 LETTERS = [{"prompt": "Which? A) 1 B) 2 C) 3", "answer": letter} for letter in "AC"]
-BANDS = {"exact": 3.0, "stripped": 1.5, "near": 0.5, "close": 0.25}
-FORM = "<think>...</think><answer>...</answer>"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 UNIVERSAL = tuple(law.name for law in LAWS if law.trait is None)
 
-OURS: dict[str, tuple[Any, set[str]]] = {
-    "number": (NumberVerifier(), {"answer", "whitespace", "thinking"}),
-    "math": (MathVerifier(), {"answer", "whitespace", "thinking"}),
-    "proximity": (Proximity().reward(partial=True),
-                  {"answer", "whitespace", "thinking", "proximity"}),
-    "bands": (ProximityBands().reward(3.0, -1.0, values=BANDS),
-              {"answer", "thinking", "proximity"}),
-    "exact text": (ExactText(), {"answer", "whitespace", "thinking"}),
-    "exact text, unstripped": (ExactText(strip=False), {"answer"}),
-    "has number": (HasNumber(), {"whitespace", "thinking"}),
-    "integer": (IsInteger(), {"whitespace", "thinking"}),
-    "tag format": (TagFormat(FORM), {"whitespace"}),
-    "tag format, strict": (TagFormat(FORM, strict=True), set()),
-    "regex format": (RegexFormat(r"<think>.*?</think>"), set()),
-    "marker": (MarkerOnce("<answer>"), set()),
-    "contains": (Contains("please"), {"whitespace"}),
-    "keywords": (Keywords(all_of=("refund",)).reward(partial=True), {"whitespace"}),
-    "length": (MaxLength(20).reward(0.0, -1.0, partial=True), set()),
-    "tag count": (TagCount(TAGS), set()),
-    "all of": (AllOf((NumberVerifier(), Contains("is"))), set()),
-    "arithmetic": (presets.arithmetic(), {"whitespace", "thinking"}),
-    "gsm8k": (presets.gsm8k(), set()),
-}  # fmt: skip
+ALL = {"answer", "whitespace", "thinking"}
+TRAITS_OF: dict[str, set[str]] = {
+    "number": ALL,
+    "number, in tags": ALL,
+    "math": ALL,
+    "proximity": {*ALL, "proximity"},
+    "bands": {"answer", "thinking", "proximity"},
+    "exact text": ALL,
+    "exact text, unstripped": {"answer"},
+    "has number": {"whitespace", "thinking"},
+    "integer": {"whitespace", "thinking"},
+    "tag format": {"whitespace"},
+    "tag format, strict": set(),
+    "regex format": set(),
+    "regex format, whole": set(),
+    "marker": set(),
+    "contains": {"whitespace"},
+    "keywords": {"whitespace"},
+    "length": set(),
+    "tag count": set(),
+    "all of": set(),
+    "all of, with a form": set(),
+    "any of": set(),
+    "not": set(),
+    "arithmetic": {"whitespace", "thinking"},
+    "gsm8k": set(),
+}
+"""What each declares; those of choices and code have rows of their own, below."""
+PRESETS = {"arithmetic": presets.arithmetic(), "gsm8k": presets.gsm8k()}
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", TRAITS_OF)
 def test_ours_keep_all_laws_that_fit(name: str) -> None:
-    what, traits = OURS[name]
+    what, traits = {**OURS, **PRESETS}[name], TRAITS_OF[name]
     kept = check_laws(what, SUMS, examples=12)
     assert set(kept) == {law.name for law in LAWS if law.trait is None or law.trait in traits}
 
 
 def test_so_does_a_choice() -> None:
-    assert "second-answer" in check_laws(Choice(), LETTERS, examples=12)
+    assert "second-answer" in check_laws(OURS["choice"], LETTERS, examples=12)
 
 
 def test_so_does_code() -> None:
     rows = [{"solution": "def f(n):\n    return n + 1", "tests": [[[1], 2]]}]
-    verifier = CodeVerifier(Column("tests"), entry="f", limits=Limits(cpu_s=2.0))
-    assert check_laws(verifier, rows, examples=3, skip=["in-time"]) == tuple(
+    assert check_laws(OURS["code"], rows, examples=3, skip=["in-time"]) == tuple(
         name for name in UNIVERSAL if name != "in-time"
     )
+
+
+def test_no_verifier_of_ours_is_left_out() -> None:
+    bare = (o.verifier if isinstance(o, VerifierReward) else o for o in OURS.values())
+    made = {type(one) for one in bare}
+    classes = (getattr(verifiers, name) for name in verifiers.__all__)
+    known = {c for c in classes if isinstance(c, type) and issubclass(c, Verifier | Reward)}
+    assert made == known
+    final = {"exact text, final", "exact text, in a box"}  # which only differ in the gold's form
+    assert set(OURS) - set(TRAITS_OF) == {"choice", "code", *final}
 
 
 @laws(NumberVerifier(), SUMS, skip=["in-time"], examples=5)
