@@ -89,6 +89,7 @@ MISTAKES = [
     ("noise hand.rewards.jsonl", "no row of hand.rewards.jsonl says how it really is"),
     ("noise truth.rewards.jsonl", "truth.rewards.jsonl:2: truth is \"correct\" or \"incorrect\", or says so by part, as in"),
     ("noise label.rewards.jsonl --part anser", "no part 'anser' gives verdicts; those that do are: form, answer; did you mean 'answer'?"),
+    ("noise label.rewards.jsonl --html nowhere/x.html", "cannot write nowhere/x.html"),
     ("report nowhere", "there is no run folder nowhere"),
 ]  # fmt: skip
 
@@ -99,6 +100,7 @@ def test_it_is_told_in_one_message(cli: Cli, folder: Path, command: str, told: s
         (folder / name).write_text(text)
     done = cli(*shlex.split(command))
     assert done.code == 2
+    assert done.out == ""  # told before anything is done
     assert done.err.startswith("rewardkit: error: ")
     assert done.err.count("rewardkit: error: ") == 1
     assert "Traceback" not in done.err

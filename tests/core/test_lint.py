@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from rewardkit import AllOf, AnyOf, Column, Not, Rubric, RubricError, Sample, presets, reward
+from rewardkit import (
+    AllOf,
+    AnyOf,
+    Column,
+    Not,
+    Reward,
+    Rubric,
+    RubricError,
+    Sample,
+    presets,
+    reward,
+    verifiers,
+)
 from rewardkit.cli import main
 from rewardkit.errors import RewardKitWarning
 from rewardkit.lint import LINTS, Lint, LintWarning, lint
@@ -153,6 +165,12 @@ def test_each_verifier_says_what_it_judges(aspect: str) -> None:
     for one in ASPECTS[aspect]:
         part = Rubric.from_parts({"part": one}).parts["part"]
         assert part.aspect == aspect, one
+
+
+def test_no_verifier_is_left_out() -> None:
+    classes = {getattr(verifiers, name) for name in verifiers.__all__}
+    known = {c for c in classes if isinstance(c, type) and issubclass(c, Verifier | Reward)}
+    assert known <= {type(one) for group in ASPECTS.values() for one in group}
 
 
 @pytest.mark.parametrize("name", presets.__all__)
