@@ -112,7 +112,9 @@ def load_code(reference: str) -> Any:
         )
         found: Any = module
         for part in attribute.split("."):
-            found = getattr(found, part)
+            found = _attribute(found, part, reference)
+    except SpecError:
+        raise
     except Exception as error:  # importing runs the module: it may raise anything
         beside = folder / f"{module_name.partition('.')[0]}.py"
         other = f"{beside.name}:{attribute}"
@@ -120,6 +122,16 @@ def load_code(reference: str) -> Any:
         problem = f"{type(error).__name__}: {error}{hint}"
         raise SpecError(f"cannot load {reference!r}: {problem}") from error
     return found
+
+
+def _attribute(thing: Any, name: str, reference: str) -> Any:
+    """An attribute of a module, or of what it holds. Raises ``SpecError``."""
+    try:
+        return getattr(thing, name)
+    except AttributeError:
+        hint = meant(name, [known for known in dir(thing) if not known.startswith("_")])
+        where = reference.rpartition(":")[0]
+        raise SpecError(f"cannot load {reference!r}: {where} has no {name!r}{hint}") from None
 
 
 _FROM_FILES: dict[str, Path] = {}

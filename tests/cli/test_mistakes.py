@@ -43,7 +43,7 @@ FILES = {
 MISTAKES = [
     ("audit functions.py:f --data rows.jsonl", "pass --allow-code on the command line"),
     ("audit functions.py --allow-code --data rows.jsonl", "which function of functions.py? Say functions.py:NAME"),
-    ("audit functions.py:g --allow-code --data rows.jsonl", "has no attribute 'g'\n"),
+    ("audit functions.py:NUMBR --allow-code --data rows.jsonl", "cannot load 'functions.py:NUMBR': functions.py has no 'NUMBR'; did you mean 'NUMBER'?\n"),
     ("audit functions.py:NUMBER --allow-code --data rows.jsonl", "or a function, got 5"),
     ("audit functions.py:Grader --allow-code --data rows.jsonl", "Grader is a class: audit an instance"),
     ("audit functions.py:f --allow-code --data rows.jsonl", "no row can be used: a right answer has no score: reward: the reward raised ValueError: always"),
