@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -204,6 +205,20 @@ def test_plain_values_of_every_kind_go_in_and_come_back(judge: Judge) -> None:
     assert verdict.status == "correct", verdict.reason
     echo = judge("def f(*args): return args", [[(1, "a"), (1, "a")], [[], []]])
     assert echo.status == "correct"
+
+
+@pytest.mark.parametrize("further", [[], [Fraction(1, 3)]])
+def test_one_list_given_twice_is_two(judge: Judge, further: list[Any]) -> None:
+    """However the arguments travel, with values of all kinds or with the interpreter's own alone."""
+    row = [1]
+    tests = [[[row, row, *further], [[1, 2], [1]]]]
+    code = "def f(a, b, *rest):\n    a.append(2)\n    return [a, b]"
+    assert judge(code, tests).status == "correct"
+
+
+def test_a_text_that_names_an_array_needs_no_numpy(judge: Judge) -> None:
+    tests = [[["array", "x"], "array"], [["array", Fraction(1, 2)], "array"]]
+    assert judge("def f(a, b): return a", tests).status == "correct"
 
 
 def test_values_count_as_plain_values_of_their_base(judge: Judge) -> None:
