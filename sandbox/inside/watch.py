@@ -31,9 +31,10 @@ class Ending:
         cause: the limit it passed, or ``"stopped"``; ``""``: it ended by itself.
         status: as from ``wait``; ``None`` until it is waited for.
         cpu_s, wall_s, peak_kb: what was used.
+        excused_s: clock seconds that do not count.
     """
 
-    __slots__ = ("cause", "cpu_s", "peak_kb", "started", "status", "wall_s")
+    __slots__ = ("cause", "cpu_s", "excused_s", "peak_kb", "started", "status", "wall_s")
 
     def __init__(self) -> None:
         self.cause = ""
@@ -41,6 +42,7 @@ class Ending:
         self.cpu_s = 0.0
         self.wall_s = 0.0
         self.peak_kb = 0
+        self.excused_s = 0.0
         self.started = time.monotonic()
 
 
@@ -91,8 +93,8 @@ class Watch:
 
     def _has_news(self, tick: float, order: Order, ending: Ending) -> bool:
         """Wait a while; whether the process ended or became ready."""
-        left = ending.started + order.wall_s - time.monotonic()
-        for fd, _ in self._events.poll((min(tick, left) if left > 0 else tick) * 1000):
+        left = ending.started + order.wall_s + ending.excused_s - time.monotonic()
+        for fd, _ in self._events.poll(max(0.0, min(tick, left)) * 1000):
             if fd != self._control:
                 return True
             if self._is_told_to_stop(order.serial):
@@ -109,8 +111,10 @@ class Watch:
     def _overrun(self, pid: int, order: Order, ending: Ending) -> str:
         """The limit that is passed, if any."""
         late_s = time.monotonic() - ending.started - order.wall_s
-        if late_s >= 0 and late_s >= min(_waited_s(pid), (PATIENCE - 1) * order.wall_s):
-            return "wall_limit"
+        if late_s >= ending.excused_s:
+            ending.excused_s = min(_waited_s(pid), (PATIENCE - 1) * order.wall_s)
+            if late_s >= ending.excused_s:
+                return "wall_limit"
         if any(os.fstat(fd).st_size > most for fd, most in self.outputs):
             return "output"
         used_s = clock_s(pid)
