@@ -14,7 +14,7 @@ import marshal
 import struct
 from collections.abc import Callable
 from os import _exit, pread, read, write
-from typing import Any
+from typing import Any, NoReturn
 
 from .linux import fork_beside
 
@@ -90,13 +90,13 @@ def be_stem(driver: bytes, orders: int, copy: Callable[[Driven, bytes], int]) ->
     return 0
 
 
-def load_for_one(driven: Driven, source: bytes, argument: bytes) -> int:
-    """Load, and make one call. Returns the exit code."""
+def load_for_one(driven: Driven, source: bytes, argument: bytes) -> NoReturn:
+    """Load, and make one call; then end, by the short way (see :func:`_serve`)."""
     load, call = driven
     if _loaded(load, source):
         write(GO, HELLO.pack(0))
         _write(MARK + call(argument))
-    return 0
+    _exit(0)
 
 
 def _driven(driver: bytes) -> Driven:
@@ -113,13 +113,18 @@ def _loaded(load: Callable[[str], bytes | None], source: bytes) -> bool:
 
 
 def _serve(call: Callable[[bytes], bytes]) -> int:
-    pack, size = HELLO.pack, HELLO.size
+    pack, unpack, size = HELLO.pack, HELLO.unpack, HELLO.size
+    locate, width = TABLE.unpack, TABLE.size
     while order := read(GO, size):
         # As little as can be: what this process touches here has to be copied for each call.
         pid = fork_beside()
         if pid == 0:
-            _write(MARK + call(_argument(*HELLO.unpack(order))))
-            _exit(0)  # not by way of the callers: each frame that is left is memory to be copied
+            # No functions of ours, no way back through the callers: each is memory to be copied.
+            start, length = locate(pread(ARGUMENTS, width, width * unpack(order)[0]))
+            reply = MARK + call(pread(ARGUMENTS, length, start))
+            if write(REPLIES, reply) < len(reply):
+                _exit(1)
+            _exit(0)
         write(GO, pack(pid))
     return 0
 
