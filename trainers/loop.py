@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import get_scheduler, set_seed
 
-from rewardkit.errors import RewardKitError, TooManyUnscorableError
+from rewardkit.errors import HalfStepError, RewardKitError, TooManyUnscorableError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import checkpoints, parallel
@@ -145,6 +145,7 @@ class GRPOTrainer:
         Raises:
             TooManyUnscorableError: when more of a batch could not be judged than is allowed.
             RewardKitError: if a loss or gradient is not finite, or a checkpoint cannot be written.
+            HalfStepError: if memory does not suffice for the optimizer; go on from a checkpoint.
         """
         status = "stopped"
         try:
@@ -236,6 +237,8 @@ class GRPOTrainer:
                 self.policy, self.optimizer, self.scheduler, micro_batches, self.config,
                 self.progress.carried,
             )  # fmt: skip
+        except HalfStepError:
+            raise  # half-changed weights are nothing to keep, least of all as those from before
         except RewardKitError as error:
             if self.folder is None:
                 raise

@@ -3,18 +3,10 @@ and where one of them fails, all end with its error."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pickle
-import select
 import signal
-import socket
-import time
-import traceback
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import Ended, in_processes
 
 from rewardkit import ConfigError, Rubric
 from rewardkit.errors import MissingExtraError
@@ -34,6 +27,8 @@ from rewardkit.trainers import (
     parallel,
     step,
 )
+from rewardkit.trainers.rollout.decode import can_decode
+from rewardkit.verifiers import NumberVerifier, TagFormat
 
 ROWS = [{"prompt": f"{i}+{i}="} for i in range(7)]
 CONFIG: dict[str, Any] = {
@@ -62,80 +57,6 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "loss of each micro-batch": {"config": {"loss_type": "bnpo"}},
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How one of them ended.
-
-    Attributes:
-        value: what its work gave.
-        error: class and message of what it raised; empty if nothing.
-        code: exit code; the negative of a signal.
-    """
-
-    value: Any
-    error: str
-    code: int
-
-
-def in_processes(count: int, work: Callable[[], Any], limit_s: float = 120) -> list[Ended]:
-    """Run ``work`` in each of as many processes, forked, so that they are there in milliseconds;
-    they see what a launcher would have set.
-
-    Raises:
-        AssertionError: if one of them does not end in time; all are killed then.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = [_fork(count, number, port, work) for number in range(count)]
-    deadline = time.monotonic() + limit_s
-    try:
-        return [_ended(pid, pipe, deadline) for pid, pipe in children]
-    finally:
-        for pid, pipe in children:
-            os.close(pipe)
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-
-
-def _fork(count: int, number: int, port: int, work: Callable[[], Any]) -> tuple[int, int]:
-    hear, say = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(say)
-        return pid, hear
-    os.environ |= {
-        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
-    torch.set_num_threads(1)
-    value, error = None, ""
-    try:
-        value = work()
-    except BaseException as raised:
-        traceback.print_exc()
-        error = f"{type(raised).__name__}: {raised}"
-    with os.fdopen(say, "wb") as out:
-        out.write(pickle.dumps((value, error)))
-    os._exit(bool(error))
-
-
-def _ended(pid: int, pipe: int, deadline: float) -> Ended:
-    data = b""
-    while True:
-        ready, _, _ = select.select([pipe], [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
-            raise AssertionError("a process hangs")
-        more = os.read(pipe, 1 << 20)
-        if not more:
-            break
-        data += more
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    value, error = pickle.loads(data) if data else (None, "")
-    return Ended(value, error, code)
 
 
 def digits(completion: str) -> float:
@@ -400,6 +321,37 @@ def test_a_model_that_is_not_packed_is_told_of_by_process_0_alone(
 
     first, second = values(in_processes(2, run))
     assert (len(first), second) == (1, [])
+
+
+def test_what_all_processes_find_alike_is_told_by_process_0_alone(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the rubric, of how the model is loaded, of its blocks and of its cache."""
+
+    def run() -> list[str]:
+        told: list[str] = []
+        monkeypatch.setattr(warnings, "showwarning", lambda text, *_, **__: told.append(str(text)))
+        warnings.simplefilter("always")
+        rubric = Rubric(
+            form=TagFormat("<answer>...</answer>").reward(3.0),
+            answer=NumberVerifier(extract="answer").reward(1.0),
+        )
+        assert rubric.linted
+        policy = Policy.load(str(tiny_model), dtype="bfloat16")
+        monkeypatch.setattr("rewardkit.trainers.memory.install._is_block", lambda _: False)
+        policy.save_memory(GRPOConfig(mlp_tile=8))
+        monkeypatch.setattr("rewardkit.trainers.rollout.decode._difference", lambda _: 1.0)
+        assert not can_decode(policy)
+        return told
+
+    first, second = values(in_processes(2, run))
+    assert second == []
+    assert len(first) == 4
+    for text, what in zip(
+        first, ("form-outweighs-answer", "hardly move", "mlp_tile has no effect", "with a cache"),
+        strict=True,
+    ):  # fmt: skip
+        assert what in text
 
 
 def test_groups_that_cannot_be_whole_are_refused(tmp_path: Path) -> None:
