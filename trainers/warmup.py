@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from transformers import get_scheduler
 
 from rewardkit._strict import Strict
 from rewardkit.errors import DataError
@@ -22,6 +21,7 @@ from rewardkit.trainers.config import GRPOConfig, Scheduler
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.prompts import encode_prompt
 from rewardkit.trainers.rollout.batch import Completion
+from rewardkit.trainers.schedule import make_schedule
 from rewardkit.trainers.tokens import flat_logps
 from rewardkit.trainers.update import apply_gradients, make_gradients
 
@@ -79,7 +79,7 @@ def warm_up(
     optimizer = torch.optim.AdamW(
         policy.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    scheduler = get_scheduler(
+    scheduler = make_schedule(
         config.lr_scheduler_type, optimizer, config.warmup_steps, config.max_steps
     )
     draw = random.Random(config.seed)
