@@ -106,6 +106,7 @@ def test_and_the_box_alone_is_not(completion: str) -> None:
         r"$2 + \boxed{5} = 8$",
         r"$2 + \boxed{5} = 2 + 5$",
         r"$\frac{\boxed{5}}{$",
+        r"$\sqrt{\boxed{5}$",
     ],
 )
 def test_a_part_that_is_no_answer_earns_nothing(completion: str) -> None:
@@ -163,6 +164,14 @@ def test_a_part_that_is_no_answer_earns_nothing(completion: str) -> None:
         r"$x = \boxed{5}$ and $y = 7$.",
         r"$a+b=\boxed{5}$, where $a$ and $b$ are integers.",
         r"$\boxed{5}$<|im_end|>",
+        r"$$\boxed{5}\qquad(1)$$",
+        r"$$\boxed{5}\ (1)$$",
+        r"$f = \boxed{5} (x > 0)$",
+        r"$\phantom{=}\boxed{5}$",
+        r"$\boxed{5}\text{m}$",
+        r"$\boxed{5}\,\text{m/s}^2$",
+        r"\boxed{5} m",
+        r"$\boxed{5}$ square units",
     ],
 )
 def test_what_says_nothing_about_the_box_takes_nothing_from_it(completion: str) -> None:
@@ -211,6 +220,10 @@ def test_a_gold_commits_to_the_side_of_its_box_too() -> None:
         ("It takes 4–5 days.", "5"),
         ("It takes 4 to 5 days.", "5"),
         ("Pages 4 through 5", "5"),
+        (r"<answer>The area is $\boxed{5}\pi$</answer>", "5"),
+        (r"<answer>It is \boxed{5} million.</answer>", "5"),
+        ("42_{16}", "42"),
+        (r"\boxed{101_{10}}", "101_2"),
     ],
 )
 def test_nor_is_a_scale_a_range_or_another_value_left_out_elsewhere(
@@ -228,10 +241,24 @@ def test_nor_is_a_scale_a_range_or_another_value_left_out_elsewhere(
         ("The ratio is 4 to 5.", "4:5"),
         ("It fell by 3 to 5.", "5"),
         ("From 4 to 9 the rise is 5.", "5"),
+        (r"<answer>The area is $\boxed{5}$.</answer>", "5"),
+        ("42_{10}", "42"),
+        (r"\boxed{101_{2}}", "101_2"),
+        (r"\boxed{101}", "101_2"),
+        (r"\boxed{\text{2A}_{16}}", "2A_{16}"),
     ],
 )
 def test_and_what_they_say_is_paid(completion: str, answer: str) -> None:
     assert status(completion, answer) == "correct"
+
+
+def test_a_number_in_another_base_is_its_value_left_to_be_worked_out() -> None:
+    for text, value in (("42_{16}", "66"), ("2A_{16}", "42"), ("FF_{16}", "255"), ("101_2", "5")):
+        verdict = JUDGE.verify(Sample(completion=text, answer=value))
+        assert verdict.status == "incorrect"
+        assert "a number in another base" in verdict.reason
+        assert status(text, value, form="any") == "correct"
+    assert status("B_{12}", "11", form="any") == "incorrect"  # one letter is a name
 
 
 HOSTILE = {

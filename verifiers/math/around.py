@@ -9,10 +9,11 @@ from fractions import Fraction
 from rewardkit.verifiers.extraction import Extraction
 from rewardkit.verifiers.math.understood import understood
 
-__all__ = ["LAST_BOX", "in_its_place", "is_denied", "measured"]
+__all__ = ["BOXES", "in_its_place", "is_denied", "measured"]
 
 LAST_BOX = "last \\boxed{}"
-"""The rule of :func:`extraction.extract` that takes a box."""
+BOXES = frozenset({LAST_BOX, "last boxes, as a list"})
+"""Rules of :func:`extraction.extract` that take boxes."""
 
 # "not 28", "does not need 28", "less than 28"; but "not only 28" says more, not something else.
 _NEGATED = re.compile(
@@ -67,7 +68,7 @@ def in_its_place(text: str, box: Extraction) -> Extraction:
     The side of the formula that it is a part of (see :mod:`formula`), the minus, scale or unit
     outside of it; none where the text denies it or adds digits to it.
     """
-    if box.span is None or box.text is None:
+    if box.span is None or box.text is None or box.rule not in BOXES:
         return box
     if box.rule != LAST_BOX:
         # Imported by the first box that may stand within a formula: most are alone in theirs.
@@ -150,6 +151,7 @@ _DEGREE = re.compile(
     r"(?:[ \t~]|\\[,;:!> ]){0,6}((?:\^\s?\{?\s?\\circ\s?\}?|°|\\degree(?![a-z]))"
     rf"(?:\s?(?:{_FONT})?[CF](?![A-Za-z])\s?\}}?)?)"
 )
+_IN_FONT = re.compile(rf"{_GAP}({_FONT}([^{{}}]{{1,24}})\}}(?:\s?\^\s?\{{?-?[23]\}}?)?)")
 _UNIT = re.compile(
     rf"{_GAP}({_FONT})?((?:square |cubic |sq\.? |cu\.? )?([A-Za-z]+))"
     r"(\s?\}?\s?\^\s?\{?[23]\}?|[²³])?"
@@ -168,6 +170,8 @@ def measured(text: str, found: Extraction, stop: int) -> Extraction:
         after = f" {(scale[1] or scale[2]).lower()}"
     elif degree := _DEGREE.match(text, stop):
         after = degree[1]
+    elif (named := _IN_FONT.match(text, stop)) and _is_all_known(named[2]):
+        after = named[1]
     elif (unit := _UNIT.match(text, stop)) and _is_measure(unit):
         after = f" {unit[2]}" + (re.sub(r"[^23²³]", "", unit[4] or "") and f"^{_power(unit[4])}")
         after += f"/{unit[5]}" if unit[5] and _is_known(unit[5]) else ""
@@ -186,6 +190,14 @@ def _is_measure(unit: re.Match[str]) -> bool:
     """A unit of the table; one letter, and "in", only in a font of its own: ``\\text{m}``."""
     short = len(unit[3]) == 1 or unit[3] == "in"
     return (not short or bool(unit[1])) and _is_known(unit[3])
+
+
+def _is_all_known(written: str) -> bool:
+    words = re.findall(r"[^\W\d_]+", written)
+    shape = {"square", "cubic", "sq", "cu", "per", "squared", "cubed"}
+    return any(_is_known(word) for word in words) and all(
+        _is_known(word) or word in shape for word in words
+    )
 
 
 def _is_known(word: str) -> bool:

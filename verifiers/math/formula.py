@@ -54,7 +54,7 @@ _RELATIONS = (
 _TOKEN = re.compile(
     r"(?P<space>(?:\s|~|\\[,;:!> ]|\{\}|\\(?:displaystyle|textstyle|limits|left|right|tiny|small|"
     r"large|Large|LARGE|huge|Huge|bf|rm|it|[bB]igg?[lrm]?)(?![A-Za-z])"
-    r"|\\(?:text)?color(?:box)?\s?\{[^{}]{0,40}\})+)"
+    r"|\\(?:(?:text)?color(?:box)?|[hv]?phantom)\s?\{[^{}]{0,40}\})+)"
     rf"|(?P<end>\\(?:{_RELATIONS})(?![A-Za-z])|\\begin\s?\{{[^{{}}]*\}}(?:\s?\{{[^{{}}]*\}})?"
     r"|\\(?:end|tag|label|hspace|vspace)\*?\s?\{[^{}]*\}|\\\\|!=|[=<>≤≥≠≈∈→⇒,;，；。、&])"
     r"|(?P<number>[0-9]+(?:[.,][0-9]+)*\.?)"
@@ -77,6 +77,7 @@ _SHORT = frozenset(
 _DEGREE = re.compile(r"\^\s?\{?\s?\\circ|°")
 _ORDINAL = re.compile(r"\^\s?\{?\s?(?:\\(?:text|mathrm)\s?\{)?\s?(?:st|nd|rd|th)\b")
 _CONSTANT = re.compile(r"\\[a-z]+\s?\{\s?[ei]\s?\}")
+_EQUATION = re.compile(r"\(\s?[0-9]{1,2}\s?\)")
 _LABEL = re.compile(r"\(\s?[A-Za-z0-9]{1,3}\s?\)")
 
 
@@ -190,6 +191,8 @@ class _Reader:
                 break
             closing = self._closing(right)
             if closing < 0:
+                if not self._is_transparent(opener):
+                    span = self._before[opener].start, self._box[1]  # of a root left open
                 break
             group = self._before[opener].start, self._after[closing].stop
             if not self._is_transparent(opener):
@@ -298,7 +301,8 @@ class _Reader:
         if first.kind in ("number", "word"):
             return not is_unit(first.text) and (self._math or first.tight)
         if first.kind == "open":
-            return self._math and first.text != "[" and self._is_factor(more)
+            numbered = not first.tight and _EQUATION.match(self._text, first.start)
+            return self._math and first.text != "[" and not numbered and self._is_factor(more)
         if first.text == "^" and (
             _DEGREE.match(self._text, first.start) or _ORDINAL.match(self._text, first.start)
         ):

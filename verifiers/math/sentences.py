@@ -9,7 +9,7 @@ from rewardkit.verdict import Span
 from rewardkit.verifiers import _scan
 from rewardkit.verifiers._boxes import is_joint
 from rewardkit.verifiers.extraction import Extraction, Retraction, Thinking, extract
-from rewardkit.verifiers.math.around import is_denied
+from rewardkit.verifiers.math.around import in_its_place, is_denied
 from rewardkit.verifiers.math.tree import Text, walk
 from rewardkit.verifiers.math.understood import Understood, understood
 from rewardkit.verifiers.math.units import is_unit
@@ -51,7 +51,7 @@ def in_sentence(text: str) -> Understood | None:
 
 def marked(text: str) -> Understood | None:
     """The value in a box or after "the answer is" in a text that is no value as a whole."""
-    inner = extract(text, ("boxed", "phrase"), None)
+    inner = in_its_place(text, extract(text, ("boxed", "phrase"), None))
     if inner.text is None or inner.text == text:
         return None
     value = understood(inner.text)

@@ -36,9 +36,10 @@ class MathVerifier(Verifier):
     r"""The answer equals the gold, as mathematics.
 
     Reads LaTeX, plain text and Unicode by a grammar of our own; the table of what it knows is in
-    the documentation. Equality is exact unless a tolerance is given; a gold of ten digits or more
-    stands for the exact value that it is the rounding of. A percentage is a hundredth of its
-    number, and a gold in percent may be answered by the number.
+    the documentation. Of a formula with a box in it, the side that the box stands in is the answer.
+    Equality is exact unless a tolerance is given; a gold of ten digits or more stands for the exact
+    value that it is the rounding of. A percentage is a hundredth of its number, and a gold in
+    percent may be answered by the number.
 
     Tiers, each of which decides or passes on: ``form`` (written the same), ``rational`` (exact
     values), ``structure`` (part by part: sets, intervals, relations, matrices, words), ``digits``
@@ -86,7 +87,7 @@ class MathVerifier(Verifier):
     traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking"})
     stands_on: ClassVar[tuple[str, ...]] = ("sympy",)
     blocking: ClassVar[bool] = True
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     extract: Extract = "auto"
     form: Form = "value"
