@@ -200,6 +200,11 @@ def test_a_list_of_boxes_is_looked_at_as_one() -> None:
     assert status(r"$2\boxed{3}$ and $\boxed{4}$", "3, 4") == "incorrect"
 
 
+def test_words_and_choices_have_no_unit() -> None:
+    assert status(r"$\boxed{\text{Tuesday}}$ days later", "Tuesday") == "correct"
+    assert status(r"$\boxed{C}$ hours", "C") == "correct"
+
+
 def test_a_gold_commits_to_the_side_of_its_box_too() -> None:
     solution = r"The area is $\boxed{5}\pi$."
     assert status(r"\boxed{5\pi}", solution) == "correct"

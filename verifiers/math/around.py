@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rewardkit.verifiers.extraction import Extraction
+from rewardkit.verifiers.math.tree import Num, Text, walk
 from rewardkit.verifiers.math.understood import understood
 
 __all__ = ["BOXES", "in_its_place", "is_denied", "measured"]
@@ -177,9 +178,20 @@ def measured(text: str, found: Extraction, stop: int) -> Extraction:
         after += f"/{unit[5]}" if unit[5] and _is_known(unit[5]) else ""
     else:
         return found
+    if not _is_amount(found.text):
+        return found
     name, sign, value = found.text.rpartition("=")
     whole = f"{name}{sign}{_inner(value.strip())}{after}"
     return found if isinstance(understood(whole), str) else replace(found, text=whole)
+
+
+def _is_amount(text: str) -> bool:
+    """False for words and for the letter of a choice, which have no unit."""
+    value = understood(text)
+    if isinstance(value, str):
+        return False
+    parts = list(walk(value.tree))
+    return any(isinstance(p, Num) for p in parts) and not any(isinstance(p, Text) for p in parts)
 
 
 def _power(written: str) -> str:
