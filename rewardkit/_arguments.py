@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, wraps
 from types import NoneType, UnionType
 from typing import (
@@ -24,6 +24,7 @@ from typing import (
     get_type_hints,
 )
 
+from rewardkit._near import meant
 from rewardkit.errors import UsageError, brief
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _checked(cls: type[Any], by_pydantic: bool) -> Callable[..., None]:
         try:
             adapter(cls).validator.validate_python(ArgsKwargs(args, kwargs), self_instance=self)
         except ValidationError as error:
-            raise UsageError(explain_validation(error, type(self).__name__)) from None
+            names = [f.name for f in dataclasses.fields(cls)]
+            raise UsageError(explain_validation(error, type(self).__name__, names)) from None
 
     return __init__
 
@@ -205,8 +207,12 @@ def _is_ours(hint: Any) -> bool:
     )
 
 
-def explain_validation(error: ValidationError, what: str) -> str:
-    """One line per mistake: where, what was expected, what was got."""
+_UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def explain_validation(error: ValidationError, what: str, known: Sequence[str] = ()) -> str:
+    """One line per mistake: where, what was expected, what was got; of an unknown name, which one
+    of the ``known`` was probably meant, or all of them."""
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "(whole)"
@@ -214,5 +220,10 @@ def explain_validation(error: ValidationError, what: str) -> str:
         if isinstance(inner, UsageError):  # a part that has already explained itself
             lines.append(f"{what}: {where}: {inner}")
             continue
-        lines.append(f"{what}: {where}: {item['msg']}, got {brief(item.get('input'))}")
+        line = f"{what}: {where}: {item['msg']}"
+        if item["type"] not in ("missing", "missing_argument"):  # there pydantic shows all the rest
+            line += f", got {brief(item.get('input'))}"
+        if known and item["type"] in _UNKNOWN:
+            line += meant(str(item["loc"][-1]), known) or f"; there are: {', '.join(known)}"
+        lines.append(line)
     return "\n".join(lines)

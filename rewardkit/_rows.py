@@ -79,7 +79,9 @@ def read_text(path: Path) -> str:
             return file.read()
     except FileNotFoundError:
         raise DataError(f"there is no file {path} (looked in {Path.cwd()})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise DataError(f"cannot read {path}: {error}") from None
 
 

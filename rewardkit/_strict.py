@@ -37,7 +37,7 @@ class Strict(BaseModel):
         """A line on a key that is not there: why, or what was probably meant; or nothing."""
         if key in cls.foreign:
             return f"\n{key}: {cls.foreign[key]}"
-        from rewardkit.testing.near import meant
+        from rewardkit._near import meant
 
         near = meant(key, cls.model_fields)
         return f"\n{key}{near}" if near else ""

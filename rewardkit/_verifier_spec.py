@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import (
@@ -68,7 +69,8 @@ def read_verifier(value: Any) -> Verifier:
     try:
         made: Verifier = adapter(cls).validate_python(dict(value.get("args") or {}))
     except ValidationError as error:
-        raise SpecError(explain_validation(error, cls.__name__)) from None
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        raise SpecError(explain_validation(error, cls.__name__, names)) from None
     return made
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rewardkit._verifier_spec import AnyVerifier
 from rewardkit.errors import UsageError
-from rewardkit.sample import Sample
+from rewardkit.sample import Aspect, Sample
 from rewardkit.verdict import Verdict
 from rewardkit.verifier import Verifier
 
@@ -36,6 +36,10 @@ class AllOf(Verifier):
     @property
     def columns(self) -> frozenset[str]:
         return frozenset().union(*(v.columns for v in self.verifiers))
+
+    @property
+    def aspect(self) -> Aspect:
+        return _aspect(self.verifiers)
 
     @property
     def blocking(self) -> bool:  # type: ignore[override]
@@ -71,6 +75,10 @@ class AnyOf(Verifier):
     @property
     def columns(self) -> frozenset[str]:
         return frozenset().union(*(v.columns for v in self.verifiers))
+
+    @property
+    def aspect(self) -> Aspect:
+        return _aspect(self.verifiers)
 
     @property
     def blocking(self) -> bool:  # type: ignore[override]
@@ -109,6 +117,10 @@ class Not(Verifier):
         return self.verifier.columns
 
     @property
+    def aspect(self) -> Aspect:
+        return self.verifier.aspect
+
+    @property
     def blocking(self) -> bool:  # type: ignore[override]
         """True if the other waits."""
         return self.verifier.blocking or self.verifier.is_async
@@ -131,6 +143,12 @@ _LIMITS = ("the pattern ran past", "not decided")
 def _check_any(combination: AllOf | AnyOf) -> None:
     if not combination.verifiers:
         raise UsageError(f"{type(combination).__name__} needs at least one verifier")
+
+
+def _aspect(verifiers: tuple[Verifier, ...]) -> Aspect:
+    """The answer if any member judges it, and the form only if all do."""
+    found = {verifier.aspect for verifier in verifiers}
+    return "answer" if "answer" in found else "unknown" if "unknown" in found else "form"
 
 
 def _undecided(verdict: Verdict) -> bool:

@@ -88,8 +88,9 @@ class MissingColumnError(DataError):
         hint = f" (the {called[column]} is called {called[column]!r})" if column in called else ""
         super().__init__(
             f"{wanted_by} needs the column {column!r}{hint}, which this row does not have. "
-            f"Columns there are: {have}. Rename the column in the data (or map it in the "
-            f"configuration), or give the argument a default."
+            f"Columns there are: {have}. Rename the column in the data, or map it "
+            f"(--columns {column}=THEIRS, or columns in a configuration), or give the argument a "
+            f"default."
         )
 
     def __reduce__(self) -> tuple[type[MissingColumnError], tuple[str, tuple[str, ...], str]]:

@@ -19,7 +19,7 @@ from rewardkit._running import run_sync
 from rewardkit._signature import Form, Signature
 from rewardkit.errors import RewardError, RubricError, UsageError, must_be_raised
 from rewardkit.rewards import OnUnscorable, Outcome, Reward, check_finite
-from rewardkit.sample import Sample
+from rewardkit.sample import Aspect, Sample, aspect_by
 from rewardkit.verdict import Verdict
 
 __all__ = ["FunctionReward", "reward"]
@@ -151,6 +151,12 @@ class FunctionReward(Reward):
     @property
     def columns(self) -> frozenset[str]:
         return self.signature.columns
+
+    @property
+    def aspect(self) -> Aspect:
+        """A function that needs nothing of the row may be a judge of its own."""
+        found = aspect_by(self.columns)
+        return "unknown" if found == "form" else found
 
     @property
     def waits(self) -> bool:

@@ -5,9 +5,9 @@ only told by ``rewardkit lint``. Each has a name, by which a rubric silences it:
 
     rubric = Rubric(...).silence("form-outweighs-answer")
 
-A part *reads the answer* if it needs a column of the row besides the prompt; a verifier, or a
-reward that is no function, that needs none judges the *form*. A function that needs none may be a
-judge of its own, so nothing is said of it.
+What a part is paid for, the answer or the form, it declares: :attr:`rewardkit.Verifier.aspect`.
+What reads no column of the row judges the form unless it says otherwise; a function that reads
+none, or whatever reads the prompt alone, may be a judge of its own, so nothing is said of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Literal
 
 from rewardkit._launch import launched_rank
 from rewardkit.errors import RewardKitWarning
-from rewardkit.function import FunctionReward
 from rewardkit.rewards import Reward, VerifierReward
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _of_part(name: str, part: Reward, opens: bool) -> Iterator[tuple[str, str]]:
 
 
 def _of_verdicts(name: str, part: VerifierReward) -> Iterator[tuple[str, str]]:
-    if not _reads_answer(part):
+    if part.aspect != "answer":
         return
     if _sign(part) * (part.correct - part.incorrect) < 0:
         paid = f"{part.weight * part.correct:g}, a wrong one {part.weight * part.incorrect:g}"
@@ -189,8 +188,8 @@ def _of_gates(rubric: Rubric) -> Iterator[tuple[str, str]]:
 
 
 def _of_form(rubric: Rubric) -> Iterator[tuple[str, str]]:
-    answers = [n for n, p in rubric.parts.items() if p.weight and _reads_answer(p)]
-    forms = [n for n, p in rubric.parts.items() if p.weight and _judges_form(p)]
+    answers = [n for n, p in rubric.parts.items() if p.weight and p.aspect == "answer"]
+    forms = [n for n, p in rubric.parts.items() if p.weight and p.aspect == "form"]
     # What is earned only behind an answer is not earned by form alone.
     forms = [n for n in forms if not any(n in g.gated and g.on in answers for g in rubric.gates)]
     if not answers:
@@ -230,15 +229,7 @@ def _moves(part: Reward) -> float:
         return 0.0
     low, high = sorted((part.weight * span[0], part.weight * span[1]))
     # What only takes off (a length penalty) can be avoided, and not farmed.
-    return high - low if high > 0 or _reads_answer(part) else 0.0
-
-
-def _reads_answer(part: Reward) -> bool:
-    return bool(part.columns - {"prompt", "completion"})
-
-
-def _judges_form(part: Reward) -> bool:
-    return not isinstance(part, FunctionReward) and not _reads_answer(part)
+    return high - low if high > 0 or part.aspect == "answer" else 0.0
 
 
 def _sign(part: Reward) -> int:

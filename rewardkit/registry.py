@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+from rewardkit._near import meant
 from rewardkit.errors import SpecError, brief
 
 __all__ = ["PRESETS", "REWARDS", "VERIFIERS", "allowing_code", "find", "load_code", "name_of"]
@@ -81,8 +82,11 @@ def find(group: str, name: str) -> Any:
     if ":" in name:
         return load_code(name)
     kind = group.rpartition(".")[2].removesuffix("s")
+    if name.endswith(".py"):
+        raise SpecError(f"which function of {name}? Say {name}:NAME")
     raise SpecError(
         f"unknown {kind} {brief(name)}; there are: {', '.join(sorted(points)) or 'none'}"
+        f"{meant(name, points)}"
     )
 
 
@@ -108,13 +112,26 @@ def load_code(reference: str) -> Any:
         )
         found: Any = module
         for part in attribute.split("."):
-            found = getattr(found, part)
+            found = _attribute(found, part, reference)
+    except SpecError:
+        raise
     except Exception as error:  # importing runs the module: it may raise anything
         beside = folder / f"{module_name.partition('.')[0]}.py"
-        hint = f". Did you mean {beside.name}:{attribute}?" if beside.is_file() else ""
+        other = f"{beside.name}:{attribute}"
+        hint = f". Did you mean {other}?" if beside.is_file() and other != reference else ""
         problem = f"{type(error).__name__}: {error}{hint}"
         raise SpecError(f"cannot load {reference!r}: {problem}") from error
     return found
+
+
+def _attribute(thing: Any, name: str, reference: str) -> Any:
+    """An attribute of a module, or of what it holds. Raises ``SpecError``."""
+    try:
+        return getattr(thing, name)
+    except AttributeError:
+        hint = meant(name, [known for known in dir(thing) if not known.startswith("_")])
+        where = reference.rpartition(":")[0]
+        raise SpecError(f"cannot load {reference!r}: {where} has no {name!r}{hint}") from None
 
 
 _FROM_FILES: dict[str, Path] = {}

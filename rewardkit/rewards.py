@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rewardkit.errors import RewardError, RubricError, brief
-from rewardkit.sample import Sample
+from rewardkit.sample import Aspect, Sample, aspect_by
 from rewardkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Reward(ABC):
     def columns(self) -> frozenset[str]:
         """Names of the columns without which this reward cannot run."""
         return frozenset()
+
+    @property
+    def aspect(self) -> Aspect:
+        """What of a completion it is paid for: see :attr:`rewardkit.Verifier.aspect`."""
+        return aspect_by(self.columns)
 
     @property
     def waits(self) -> bool:
@@ -165,6 +170,10 @@ class VerifierReward(Reward):
     @property
     def columns(self) -> frozenset[str]:
         return self.verifier.columns
+
+    @property
+    def aspect(self) -> Aspect:
+        return self.verifier.aspect
 
     @property
     def waits(self) -> bool:

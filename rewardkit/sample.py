@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rewardkit.errors import MissingColumnError, UsageError, brief
 
-__all__ = ["Column", "Message", "Sample", "Text", "last_text"]
+__all__ = ["Aspect", "Column", "Message", "Sample", "Text", "aspect_by", "last_text"]
 
 Message = Mapping[str, Any]
 """One chat message: ``{"role": ..., "content": ...}``; content is text or a list of parts."""
@@ -118,6 +118,20 @@ class Column:
     def of(self, sample: Sample, *, wanted_by: str) -> Any:
         """The value in this sample's row. Raises ``MissingColumnError``."""
         return sample.get(self.column, wanted_by=wanted_by)
+
+
+Aspect = Literal["answer", "form", "unknown"]
+"""What of a completion is judged: whether it is right, or only how it is written, as any text can
+be, whatever it says. The design of a rubric is checked by it (:mod:`rewardkit.lint`)."""
+
+
+def aspect_by(columns: Iterable[str]) -> Aspect:
+    """What is judged, as far as it can be told by the columns that judging reads: what looks at
+    nothing but the completion judges its form, and what looks at the prompt may judge anything."""
+    beside = set(columns) - {"completion"}
+    if not beside:
+        return "form"
+    return "answer" if beside - {"prompt"} else "unknown"
 
 
 def last_text(text: Text, *, role: str) -> str:

@@ -34,7 +34,7 @@ from rewardkit._arguments import explain_validation
 from rewardkit._rows import parse_json
 from rewardkit._verifier_spec import plain_args, read_verifier, write_verifier
 from rewardkit._yaml import dump_yaml, load_yaml
-from rewardkit.errors import DataError, SpecError, brief
+from rewardkit.errors import DataError, RubricError, SpecError, brief
 from rewardkit.function import FunctionReward
 from rewardkit.gate import Gate
 from rewardkit.registry import PRESETS, REWARDS, allowing_code, find, load_code, name_of
@@ -110,7 +110,7 @@ def read_rubric(spec: Mapping[str, Any], *, allow_code: bool | Path = False) -> 
             made = _called(find(PRESETS, read.preset), read.args, f"preset {read.preset}")
             rubric: Rubric = made.silence(*read.silence)
         else:
-            parts = [(name, _read_part(name, part)) for name, part in read.parts.items()]
+            parts = [(name, _read_named(name, part)) for name, part in read.parts.items()]
             gates = [Gate(**gate.model_dump()) for gate in read.gates]
             rubric = Rubric.from_parts(parts, gates, read.silence)
     _ = rubric.linted
@@ -136,7 +136,11 @@ def write_rubric(rubric: Rubric) -> dict[str, Any]:
 
 def load_rubric(path: Path, *, allow_code: bool = False) -> Rubric:
     """See :meth:`rewardkit.Rubric.load`."""
-    return read_rubric(read_data(path), allow_code=path.parent if allow_code else False)
+    spec = read_data(path)
+    try:
+        return read_rubric(spec, allow_code=path.parent if allow_code else False)
+    except (SpecError, RubricError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def save_rubric(rubric: Rubric, path: Path) -> None:
@@ -152,7 +156,12 @@ def read_data(path: Path) -> dict[str, Any]:
     """The mapping in a YAML or JSON file. Raises ``SpecError`` (also for a key given twice)."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        looked = "" if path.is_absolute() else f" (looked in {Path.cwd()})"
+        raise SpecError(f"cannot read {path}: there is no such file{looked}") from None
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise SpecError(f"cannot read {path}: {error}") from None
     try:
         # Not by the YAML reader, though JSON is nearly YAML: it reads \ud83d\ude00 as two halves of
@@ -165,7 +174,8 @@ def read_data(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a 13th month, say
         raise SpecError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise SpecError(f"{path} must hold a mapping of keys, got {type(data).__name__}")
+        got = "nothing: it is empty" if data is None else type(data).__name__
+        raise SpecError(f"{path} must hold a mapping of keys, got {got}")
     return data
 
 
@@ -179,6 +189,15 @@ def _known_keys(error: ValidationError) -> str:
             model = room if len(item["loc"]) > 1 else RubricSpec
             lines.append(f"\nkeys there are: {', '.join(model.model_fields)}")
     return "".join(dict.fromkeys(lines))
+
+
+def _read_named(name: str, part: PartSpec) -> Reward:
+    """The part; what is wrong with it is told with its name."""
+    try:
+        return _read_part(name, part)
+    except SpecError as error:
+        named = f"part {name!r}"
+        raise SpecError(str(error) if named in str(error) else f"{named}: {error}") from error
 
 
 def _read_part(name: str, part: PartSpec) -> Reward:

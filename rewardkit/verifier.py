@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from rewardkit._arguments import make_arguments
 from rewardkit.errors import must_be_raised, told
-from rewardkit.sample import Column, Sample
+from rewardkit.sample import Aspect, Column, Sample, aspect_by
 from rewardkit.verdict import Evidence, Verdict, stamp
 
 if TYPE_CHECKING:
@@ -156,6 +156,15 @@ class Verifier:
         """Names of the row's columns that judging reads."""
         own = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
         return frozenset(self.needs) | {v.column for v in own if isinstance(v, Column)}
+
+    @property
+    def aspect(self) -> Aspect:
+        """What it judges: the ``"answer"``, or the ``"form"``, which is had without a right answer.
+
+        Told by the columns that are read. A verifier that knows what is right without the row (by
+        tests that are an argument), or reads of the row only what form is wanted, says so itself.
+        """
+        return aspect_by(self.columns)
 
     def check_gold(self, sample: Sample) -> Verdict | None:
         """The unscorable verdict that no completion of this row could avoid; ``None``: there is

@@ -11,7 +11,7 @@ import regex
 from pydantic import Field
 
 from rewardkit.errors import UsageError
-from rewardkit.sample import Column, Sample
+from rewardkit.sample import Aspect, Column, Sample
 from rewardkit.verdict import Verdict
 from rewardkit.verifier import Verifier
 from rewardkit.verifiers._scan import is_blank
@@ -219,6 +219,11 @@ class MaxLength(Verifier):
         credit = min(limit / length, math.nextafter(1.0, 0.0))
         reason = f"{length} {self.unit}, more than {limit}"
         return Verdict.incorrect(reason, credit=credit, rule="length")
+
+    @property
+    def aspect(self) -> Aspect:
+        """The form, also where the row says how long the text may be."""
+        return "form"
 
 
 def _texts(value: object) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
+from rewardkit._files import whole_file
 from rewardkit._rows import json_line
 from rewardkit.cli._columns import add_columns, columns_of
 from rewardkit.data import DataConfig, load_rows
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         DataError: for rows that cannot be used.
     """
     from rewardkit.testing.audit.earning import LIMIT_S
+    from rewardkit.testing.audit.page import html
     from rewardkit.testing.audit.running import MARGIN, ROWS, audit
     from rewardkit.testing.audit.text import print_report
 
@@ -65,19 +68,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("say what is audited, and with which rows: rewardkit audit rubric.yaml "
                          "--data rows.jsonl")  # fmt: skip
     config = DataConfig(path=arguments.data, columns=columns_of(arguments.columns))
-    report = audit(
-        arguments.subject,
-        load_rows(config),
-        rows=ROWS if arguments.rows is None else arguments.rows,
-        families=arguments.family,
-        ignore=arguments.ignore,
-        templates=[template.replace("\\n", "\n") for template in arguments.right],
-        margin=MARGIN if arguments.margin is None else arguments.margin,
-        limit_s=LIMIT_S if arguments.limit is None else arguments.limit,
-        allow_code=arguments.allow_code,
-    )
-    if arguments.html is not None:
-        report.write_html(arguments.html)
+    # Opened before the audit, so that a page which cannot be written is told at once.
+    with whole_file(arguments.html) if arguments.html is not None else nullcontext() as page:
+        report = audit(
+            arguments.subject,
+            load_rows(config),
+            rows=ROWS if arguments.rows is None else arguments.rows,
+            families=arguments.family,
+            ignore=arguments.ignore,
+            templates=[template.replace("\\n", "\n") for template in arguments.right],
+            margin=MARGIN if arguments.margin is None else arguments.margin,
+            limit_s=LIMIT_S if arguments.limit is None else arguments.limit,
+            allow_code=arguments.allow_code,
+        )
+        if page is not None:
+            page.write(html(report))
     if arguments.json:
         print(json_line(report.to_dict()))
     else:

@@ -10,7 +10,7 @@ from rewardkit._escape import one_line
 from rewardkit._rows import json_line
 from rewardkit.cli._columns import add_columns, columns_of
 from rewardkit.data import DataConfig, load_rows
-from rewardkit.errors import RewardKitWarning, UsageError
+from rewardkit.errors import DataError, RewardKitWarning, UsageError
 from rewardkit.lint import Lint, lint
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
@@ -59,6 +59,11 @@ def _on_data(rubric: Rubric, arguments: argparse.Namespace) -> tuple[Lint, ...]:
 
     config = DataConfig(path=arguments.data, columns=columns_of(arguments.columns))
     rows = load_rows(config)
+    for index, row in enumerate(rows):
+        try:
+            rubric.check_columns(row)
+        except UsageError as error:
+            raise DataError(f"{arguments.data}: row {index}: {error}") from None
     if all(row.get("completion") is not None for row in rows):
         samples = [Sample.from_row(row) for row in rows]
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 from rewardkit._files import whole_file
@@ -40,16 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     rubric = None
     if arguments.rubric is not None:
         rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
-    found = measure(
-        load_fixtures(arguments.fixtures), rubric, part=arguments.part,
-        allow_code=arguments.allow_code,
-    )  # fmt: skip
-    rates = arguments.pass_rate or PASS_RATES
-    budgets = [budget(noise, arguments.group_size, rates) for noise in found]
+    # Opened before the rows are judged, so that a page which cannot be written is told at once.
+    with whole_file(arguments.html) if arguments.html is not None else nullcontext() as page:
+        found = measure(
+            load_fixtures(arguments.fixtures), rubric, part=arguments.part,
+            allow_code=arguments.allow_code,
+        )  # fmt: skip
+        rates = arguments.pass_rate or PASS_RATES
+        budgets = [budget(noise, arguments.group_size, rates) for noise in found]
+        if page is not None:
+            page.write(html(arguments.fixtures.name, budgets))
     print(json.dumps(data(budgets), indent=2) if arguments.json else text(budgets))
-    if arguments.html is not None:
-        with whole_file(arguments.html) as file:
-            file.write(html(arguments.fixtures.name, budgets))
-        if not arguments.json:
-            print(f"\npage   {arguments.html}")
+    if arguments.html is not None and not arguments.json:
+        print(f"\npage   {arguments.html}")
     return 0

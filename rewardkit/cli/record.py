@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit._escape import one_line, safe_lines
-from rewardkit.cli._columns import add_columns, columns_of
+from rewardkit.cli._columns import add_columns, add_group_by, columns_of, grouped
 from rewardkit.errors import UsageError
 from rewardkit.rubric import Rubric
 
@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rows", nargs="?", type=Path, help="a run folder, or rows with completions")
     parser.add_argument("--rubric", type=Path, help="what scores them (as the file names, if any)")
     parser.add_argument("-o", "--out", type=Path, help="the fixture file, *.rewards.jsonl")
-    parser.add_argument("--count", type=int, default=24, help="how many to pick (24)")
+    parser.add_argument(
+        "--count", type=int, default=24, help="how many to pick (24); groups are not cut in two"
+    )
     parser.add_argument(
         "--accept", nargs="+", metavar=("FILE", "ID"),
         help="mark recorded rows of FILE as reviewed: those named, or all",
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-code", action="store_true", help="let the rubric name functions in Python files"
     )
     add_columns(parser)
+    add_group_by(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,8 +86,9 @@ def _record(arguments: argparse.Namespace) -> int:
     if arguments.count < 1:
         raise UsageError(f"--count is at least 1, got {arguments.count}")
     rubric, known = _rubric(arguments)
-    rows = read_judged(arguments.rows, columns=columns_of(arguments.columns))
-    new = record(rows, rubric, arguments.count, known)
+    read = read_judged(arguments.rows, columns=columns_of(arguments.columns))
+    rows, groups = grouped(read, arguments.group_by)
+    new = record(rows, rubric, arguments.count, known, groups)
     header = {}
     if not path.exists():
         header = {"rubric": os.path.relpath(arguments.rubric, path.parent)}

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rewardkit._escape import one_line, safe_lines
 from rewardkit._files import whole_file
-from rewardkit._rows import json_line
-from rewardkit.cli._columns import add_columns, columns_of
+from rewardkit.cli._columns import add_columns, add_group_by, columns_of, grouped
 from rewardkit.cli._summary import Tally
-from rewardkit.errors import DataError, UsageError
+from rewardkit.errors import UsageError
 from rewardkit.rubric import Rubric
-
-if TYPE_CHECKING:
-    from rewardkit.testing.judged import JudgedRow
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -38,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write --out as the scores come, and go on where an earlier such run broke off",
     )  # fmt: skip
     add_columns(parser)
-    parser.add_argument(
-        "--group-by", metavar="COLUMN", help="rows equal in this column share a prompt"
-    )
+    add_group_by(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume and (arguments.out is None or arguments.group_by is not None):
         raise UsageError("--resume goes with --out FILE, and not with --group-by")
     rubric = Rubric.load(arguments.rubric, allow_code=arguments.allow_code)
-    rows = read_judged(arguments.rows, columns=columns_of(arguments.columns))
+    read = read_judged(arguments.rows, columns=columns_of(arguments.columns))
+    rows, groups = grouped(read, arguments.group_by)
     tally = Tally(rubric)
-    groups = None if arguments.group_by is None else _groups(rows, arguments.group_by)
     whole = arguments.out is not None and not arguments.resume
     if arguments.resume:
         scores = resumed(arguments.out, rows, rubric)
@@ -77,10 +69,3 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         print(f"written to {arguments.out}")
     return 0
-
-
-def _groups(rows: Sequence[JudgedRow], by: str) -> list[str]:
-    for index, row in enumerate(rows):
-        if by not in row.row:
-            raise DataError(f"row {index} has no column {by!r} to group by; it has: {[*row.row]}")
-    return [json_line({"group": row.row[by]}) for row in rows]

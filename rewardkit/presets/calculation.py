@@ -22,6 +22,7 @@ def arithmetic(*, extract: Extract = "auto") -> Rubric:
     So for "2 + 2": 4 earns 4, 3 and 8 earn -2, a letter -4.
 
     Farmable: any number earns 2 more than none; what counts is that a right one earns 6 more yet.
+    With ``.weighted(number=0.1)`` a guess is hardly worth it.
 
     Args:
         extract: where the answer is; by default tags, box, ``####``, "the answer is" or the last

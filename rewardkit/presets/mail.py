@@ -43,8 +43,9 @@ def email(
     Case is ignored, and any run of whitespace counts as one space (but for the ideal answer, where
     only whitespace around the whole is ignored).
 
-    Farmable: a name, the keywords and a signature, and no letter between them, earn 3 of 4. Gate
-    the three behind a judge of the text, or keep ``ideal`` and a similarity to it in front.
+    Farmable: a name, the keywords and a signature, and no letter between them, earn 3 of 4; so does
+    the letter among others, or denied; the prompt again earns 2 where it holds name and keywords.
+    Gate the three behind a judge of the text, or behind a similarity to the ideal answer.
 
     Args:
         keywords: the required keywords, or the column that holds them.

@@ -60,7 +60,8 @@ def proximity_smooth(
 
     For a gold of 10, with the defaults: 10 earns 3, 9 earns 0.8, 3 earns -0.4, 30 and "ten" -1.
 
-    Farmable where the gold hardly varies: the mean of all golds is then near enough to every one.
+    Farmable where the gold hardly varies: the mean of all golds is then near enough to every one;
+    spread the golds, or count less as near (``tolerance=0.1``).
 
     Args:
         extract: where the answer is.

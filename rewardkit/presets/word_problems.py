@@ -35,8 +35,8 @@ def gsm8k(
     Both formats refuse empty blocks and text outside of them.
 
     Farmable: form and any whole number earn 2.0, as much as the answer itself, and empty tags 0.5.
-    Gate with ``gsm8k().gate("integer", on="soft_format")``, weigh the form down once it is learned,
-    and train on correctness.
+    Gate with ``gsm8k(least=0.0).gate("integer", "tags", on="soft_format")``, and weigh the form
+    down once it is learned.
 
     Args:
         reasoning: name of the tag around the reasoning.
@@ -70,7 +70,8 @@ def gsm8k_two_part(*, reasoning: str = "reasoning", answer: str = "answer") -> R
     answer  2.0 for the text of the gold, 1.5 for a number equal to it, else 0
     ======  ==========================================================================
 
-    Farmable: the tags alone earn 0.8. Gate with a ``TagFormat``, or weigh ``format`` down.
+    Farmable: the tags alone earn 0.8, in any order. Gate ``format`` on a ``TagFormat``, which
+    refuses empty blocks, or weigh it down.
 
     Args:
         reasoning: name of the tag around the reasoning.
@@ -109,7 +110,9 @@ def gsm8k_eval_matched(
     The answer is read as its ``strict-match`` does: the number after the first ``"#### "``; and
     text after the closing tag costs, because ``flexible-extract`` reads the last number of all.
 
-    Farmable: tags and ``####`` alone earn 1.0; see :func:`gsm8k_two_part`.
+    Farmable: tags and ``####`` alone earn 1.0; gate both as in :func:`gsm8k_two_part`, with
+    ``least=0.0``. A right number among wrong ones ("4 or 97") is paid in full, as the harness reads
+    one number; gate ``answer`` on a ``RegexFormat`` of the whole tag.
 
     Args:
         reasoning: name of the tag around the reasoning.

@@ -94,7 +94,8 @@ def _frame(lines: Sequence[Line], share: bool) -> _Frame:
         return _Frame(x0, x1, 0.0, 1.0)
     low, high = min(values), max(values)
     # Relative room, too: at 1e300 adding 1 would leave the frame without height.
-    room = (high - low) * 0.06 or max(abs(high) * 0.1, 1e-9)
+    level = max(abs(high) * 0.1, 1e-9) if high else 1.0
+    room = (high - low) * 0.06 or level
     return _Frame(x0, x1, low - room, high + room)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from rewardkit._escape import one_line
 from rewardkit._files import whole_file
 from rewardkit.report import facts
 from rewardkit.report.charts import Group, groups
@@ -19,6 +20,8 @@ __all__ = ["document", "escaped", "html", "write_html"]
 
 _LONGEST = 20_000
 """Characters of a prompt or completion that the page holds."""
+_REASON = 200
+"""Characters of a reason in a table: some verifiers quote what they could not judge."""
 
 
 def write_html(run: Run, path: str | Path) -> None:
@@ -104,7 +107,7 @@ def _unscorable(run: Run) -> str:
         Row("share of completions, mean", (facts.percent(found.mean),)),
         Row("share of completions, worst step", (facts.percent(found.worst),)),
         *(Row(f"fault of: {name}", (str(n),)) for name, n in found.faults.most_common()),
-        *(Row(reason, (str(n),)) for reason, n in found.reasons.most_common(10)),
+        *(Row(one_line(reason, _REASON), (str(n),)) for reason, n in found.reasons.most_common(10)),
     ]
     return _table("Could not be judged", ("",), rows)
 

@@ -22,6 +22,8 @@ h1 { font-size: 26px; line-height: 1.2; margin: 0 0 16px; overflow-wrap: anywher
 h2 { font-size: 17px; margin: 0 0 12px; }
 h3 { font-size: 15px; margin: 0 0 8px; }
 h4 { font-size: 12px; margin: 12px 0 4px; color: var(--soft); font-weight: 600; }
+h2, h3, p, li, summary { overflow-wrap: anywhere; }
+article p { margin: 0 0 6px; }
 section { margin-top: 36px; }
 dl { display: flex; flex-wrap: wrap; gap: 12px 32px; margin: 0; }
 dt { font-size: 12px; color: var(--soft); }
@@ -33,7 +35,8 @@ dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 0 4px 16px; text-align: right; border-top: 1px solid var(--rule); }
 tr:first-child th { border-top: 0; color: var(--soft); font-weight: 500; font-size: 12px; }
-th:first-child { padding-left: 0; text-align: left; font-weight: 500; overflow-wrap: anywhere; }
+th:first-child { padding-left: 0; text-align: left; font-weight: 500; overflow-wrap: anywhere;
+  min-width: 130px; }
 .grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); }
 figure { margin: 0; padding: 12px 12px 8px; }
 figcaption { display: flex; justify-content: space-between; gap: 12px; font-size: 13px;
@@ -63,6 +66,8 @@ article.unscorable, .problems { border-left: 4px solid var(--warn); }
 pre { margin: 0; padding: 10px 12px; background: var(--page); border-radius: 6px;
   font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   white-space: pre-wrap; overflow-wrap: anywhere; max-height: 420px; overflow-y: auto; }
+pre.columns { white-space: pre; overflow-wrap: normal; overflow-x: auto; max-height: none; }
 summary { cursor: pointer; font-weight: 600; }
+details > div { margin-top: 12px; }
 details .grid, details pre { margin-top: 12px; }
 """

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rewardkit._files import whole_file
+from rewardkit._near import meant
 from rewardkit._rows import json_line, parse_json, read_text
 from rewardkit.errors import DataError
 from rewardkit.score import Score
 from rewardkit.testing.check import Checker
-from rewardkit.testing.near import meant
 from rewardkit.testing.recording import snapshot
 from rewardkit.testing.row import Fixture
 
@@ -52,9 +52,14 @@ def accept(checker: Checker, ids: Sequence[str] = ()) -> Accepted:
         ids: which rows; all recorded ones if none are named.
 
     Raises:
-        DataError: for an id that is no recorded row's, and for a file that is not ``.jsonl``.
+        DataError: for an id that is no recorded row's, a file without any, and one that is not
+            ``.jsonl``.
     """
     recorded = {row.id: row for row in checker.fixtures.rows if row.recorded is not None}
+    if not recorded:
+        raise DataError(
+            f"{checker.fixtures.path} has no recorded rows: what a person wrote needs no accepting"
+        )
     for name in ids:
         if name not in recorded:
             raise DataError(

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from rewardkit._escape import one_line
+from rewardkit._near import meant
 from rewardkit.score import PartScore, Score
-from rewardkit.testing.near import meant
 from rewardkit.verdict import Evidence, Fault
 
 __all__ = ["Bound", "Expect", "Judged", "Mismatch", "Outcome", "Range", "mismatches", "outcome"]

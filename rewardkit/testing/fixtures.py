@@ -27,11 +27,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rewardkit._arguments import explain_validation
+from rewardkit._near import meant
 from rewardkit._rows import Numbered, read_jsonl, read_text
 from rewardkit._yaml import StrictLoader
-from rewardkit.errors import DataError
+from rewardkit.errors import DataError, SpecError
 from rewardkit.rubric import Rubric
-from rewardkit.testing.near import meant
 from rewardkit.testing.row import Fixture, read_fixture
 
 __all__ = ["Fixtures", "load_fixtures", "problems_between"]
@@ -69,9 +69,12 @@ class Fixtures:
                 f'{{"rubric": "rubric.yaml"}} or {{"preset": "..."}} (or pass one: --rubric)'
             )
         folder = self.path.parent
-        if "preset" in self.header:
-            return Rubric.from_spec(self.header, allow_code=folder if allow_code else False)
-        return Rubric.load(folder / self.header["rubric"], allow_code=allow_code)
+        try:
+            if "preset" in self.header:
+                return Rubric.from_spec(self.header, allow_code=folder if allow_code else False)
+            return Rubric.load(folder / self.header["rubric"], allow_code=allow_code)
+        except SpecError as error:
+            raise SpecError(f"{self.path}: the rubric that it names: {error}") from error
 
 
 class _Header(BaseModel):
@@ -140,7 +143,10 @@ def _read_yaml(path: Path) -> list[Numbered]:
         loader = StrictLoader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.SequenceNode):
-            raise DataError(f"{path} must hold a list of rows")
+            got = "nothing" if node is None else type(node).__name__.removesuffix("Node").lower()
+            raise DataError(
+                f"{path} must hold a list of rows, the first of which names the rubric; got {got}"
+            )
         # Item by item, because only the nodes know their lines.
         rows = [(n.start_mark.line + 1, loader.construct_document(n)) for n in node.value]
     except (yaml.YAMLError, RecursionError) as error:

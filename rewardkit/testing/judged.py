@@ -17,7 +17,15 @@ from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import PartScore, Score
 
-__all__ = ["JudgedRow", "is_judged", "kind_of", "read_judged", "rule_of", "score_rows"]
+__all__ = [
+    "JudgedRow",
+    "groups_for",
+    "is_judged",
+    "kind_of",
+    "read_judged",
+    "rule_of",
+    "score_rows",
+]
 
 _CHUNK = 256
 """Rows scored at a time: enough for parts that wait to wait together, few enough to keep."""
@@ -65,6 +73,8 @@ def read_judged(path: str | Path, *, columns: Mapping[str, str] | None = None) -
         DataError: if there are none, or one is malformed.
     """
     path = Path(path)
+    if not path.exists():  # nor asked of the hub: completions are one's own
+        raise DataError(f"there is no file or run folder {path} (looked in {Path.cwd()})")
     rollouts = path / "rollouts"
     if rollouts.is_dir():
         if columns:
@@ -93,6 +103,7 @@ def score_rows(
     Raises:
         DataError: for a row that lacks a column.
         RewardError: if a function of the rubric fails.
+        UsageError: where groups count and are not known.
     """
     for row in rows:
         try:
@@ -100,15 +111,35 @@ def score_rows(
         except UsageError as error:
             raise DataError(f"{row.where}: {error}") from None
     samples = [row.sample for row in rows]
-    noted = [row.group for row in rows if row.group is not None]
-    needs_group = any(part.needs_group for part in rubric.parts.values())
-    if group_ids is None and needs_group and len(noted) == len(rows):
-        group_ids = noted
+    group_ids = groups_for(rubric, rows, group_ids)
     if group_ids is not None:
         yield from rubric.score_many(samples, group_ids=group_ids)
         return
     for start in range(0, len(samples), _CHUNK):
         yield from _chunk(rubric, rows[start : start + _CHUNK])
+
+
+def groups_for(
+    rubric: Rubric, rows: Sequence[JudgedRow], given: Sequence[str] | None = None
+) -> Sequence[str] | None:
+    """The group of each row: as given, else as a run noted, where a part of the rubric sees whole
+    groups; ``None`` where no part does.
+
+    Raises:
+        UsageError: if a part does, and nothing says which rows belong together.
+    """
+    needy = [name for name, part in rubric.parts.items() if part.needs_group]
+    if given is not None or not needy:
+        return given
+    noted = [row.group for row in rows if row.group is not None]
+    if len(noted) < len(rows):
+        bare = next(row.where for row in rows if row.group is None)
+        raise UsageError(
+            f"part {needy[0]!r} sees all completions of a prompt at once, and {bare} does not say "
+            f"which belong together: name the column that does, as in rewardkit score --group-by "
+            f"COLUMN (record has it too)"
+        )
+    return noted
 
 
 def _chunk(rubric: Rubric, rows: Sequence[JudgedRow]) -> list[Score]:

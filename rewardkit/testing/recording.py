@@ -14,12 +14,11 @@ from typing import Any
 
 from rewardkit._escape import one_line
 from rewardkit._rows import json_line
-from rewardkit.errors import UsageError
 from rewardkit.rewards import Reward
 from rewardkit.rubric import Rubric
 from rewardkit.sample import Sample
 from rewardkit.score import PartScore, Score
-from rewardkit.testing.judged import JudgedRow, is_judged, rule_of, score_rows
+from rewardkit.testing.judged import JudgedRow, groups_for, is_judged, rule_of, score_rows
 from rewardkit.testing.row import is_free_column
 
 __all__ = ["Picked", "content_of", "pick", "record", "snapshot"]
@@ -41,31 +40,75 @@ class Picked:
 
 
 def record(
-    rows: Sequence[JudgedRow], rubric: Rubric, count: int = 24, known: Container[str] = ()
-) -> list[dict[str, Any]]:
+    rows: Sequence[JudgedRow], rubric: Rubric, count: int = 24, known: Container[str] = (),
+    groups: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Fixture rows, unreviewed, of a diverse few of many completions.
+
+    Where a part of the rubric sees whole groups, no completion stands alone: each that is picked
+    brings all of its group along, which stays together in the file by its ``group``.
 
     Args:
         rows: the completions; see :func:`~rewardkit.testing.judged.read_judged`.
         rubric: what scores them.
-        count: how many to pick at most.
+        count: how many to pick at most; of groups, as many as are needed for so many rows.
         known: contents (:func:`content_of`) that are recorded already: left out if picked.
+        groups: the group of each row; ``None``: as a run noted.
 
     Raises:
-        UsageError: if a part of the rubric sees whole groups: no completion stands alone then.
+        UsageError: if a part of the rubric sees whole groups, and nothing says which rows belong
+            together.
     """
-    needy = [name for name, part in rubric.parts.items() if part.needs_group]
-    if needy:
-        raise UsageError(
-            f"part {needy[0]!r} sees all completions of a prompt at once, so single ones cannot be "
-            f"recorded: write such fixtures by hand, with a group"
-        )
-    scored = list(zip(rows, score_rows(rubric, rows), strict=True))
+    ids = groups_for(rubric, rows, groups)
+    scored = list(zip(rows, score_rows(rubric, rows, ids), strict=True))
+    if any(part.needs_group for part in rubric.parts.values()):
+        assert ids is not None
+        return list(_whole_groups(scored, ids, rubric, count, known))
     return [
         recorded_row(picked, rubric)
         for picked in pick(scored, count)
         if content_of(picked.row.sample) not in known
     ]
+
+
+def _whole_groups(
+    scored: Sequence[tuple[JudgedRow, Score]], ids: Sequence[str], rubric: Rubric, count: int,
+    known: Container[str],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """The rows of the groups of which one completion or more was picked, group by group, until
+    there are so many rows; groups of which all is recorded already are left out."""
+    members: dict[str, list[tuple[JudgedRow, Score]]] = {}
+    group_of: dict[int, str] = {}
+    for pair, name in zip(scored, ids, strict=True):
+        members.setdefault(name, []).append(pair)
+        group_of[id(pair[0])] = name
+    left, done = count, set[str]()
+    for picked in pick(scored, count):
+        name = group_of[id(picked.row)]
+        contents = [content_of(row.sample) for row, _ in members[name]]
+        # By what it says, so that a group which is recorded twice is one.
+        group = _digest(sorted(contents))[:8]
+        if left <= 0 or group in done or all(content in known for content in contents):
+            continue
+        done.add(group)
+        left -= len(contents)
+        yield from _members(picked, members[name], group, rubric)
+
+
+def _members(
+    picked: Picked, members: Sequence[tuple[JudgedRow, Score]], group: str, rubric: Rubric
+) -> Iterator[dict[str, Any]]:
+    """The fixture rows of one group, of which one was picked."""
+    beside = f"in the group of {_id(picked, rubric)}-{group}"
+    twins: Counter[str] = Counter()
+    for row, score in members:
+        why = picked.why if row is picked.row else beside
+        made = recorded_row(Picked(row, score, why), rubric)
+        made["id"] += f"-{group}"
+        twins[made["id"]] += 1
+        if twins[made["id"]] > 1:  # two of a group may say the same
+            made["id"] += f"-{twins[made['id']]}"
+        yield {**made, "group": group}
 
 
 def pick(scored: Sequence[tuple[JudgedRow, Score]], count: int) -> list[Picked]:

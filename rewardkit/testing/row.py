@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from rewardkit._arguments import explain_validation
-from rewardkit.errors import DataError, UsageError
+from rewardkit._near import meant, slip_of
+from rewardkit.errors import DataError, UsageError, brief
 from rewardkit.sample import Sample
 from rewardkit.testing.expect import Expect, Judged, Range
-from rewardkit.testing.near import meant, slip_of
 
 __all__ = ["Fixture", "Recorded", "Truth", "fixture", "is_free_column", "read_fixture"]
 
@@ -165,6 +165,12 @@ def _check_key(key: str) -> None:
 
 def _explained(error: ValidationError) -> str:
     """What is wrong with a row; of an unknown key, which one was probably meant."""
+    if any(item["loc"][0] == "truth" for item in error.errors()):
+        got = next(item for item in error.errors() if item["loc"][0] == "truth")["input"]
+        return (
+            'truth is "correct" or "incorrect", or says so by part, as in {"answer": "correct"}; '
+            f"got {brief(got)}"
+        )
     text = explain_validation(error, "fixture")
     keys = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
     models = (Expect, Judged, Range, Recorded)

@@ -75,7 +75,7 @@ def test_json_holds_everything(cli: Cli, scores: str) -> None:
         (("old.jsonl",), "say what to compare with"),
         (("old.jsonl", "old.jsonl", "--rubric", "other.yaml"), "say what to compare with"),
         (("rows.jsonl", "old.jsonl"), "row 0 has no score"),
-        (("old.jsonl", "gone.jsonl"), "there is no file gone.jsonl"),
+        (("old.jsonl", "gone.jsonl"), "there is no file or run folder gone.jsonl"),
         (("old.jsonl", "old.jsonl", "--tolerance", "nan"), "--tolerance is at least 0"),
     ],
 )

@@ -112,6 +112,21 @@ def test_mistakes_exit_with_2(cli: Cli, arguments: tuple[str, ...], told: str) -
     assert told in done.err
 
 
+def test_of_parts_that_see_groups_whole_groups_are_recorded(cli: Cli, folder: Path) -> None:
+    rubric = "parts: {rank: {function: 'rewards.py:rank', form: group}}"
+    (folder / "rubric.yaml").write_text(rubric)
+    made = [{"completion": "x" * n, "group": n % 2} for n in range(1, 6)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    refused = cli(*RECORD)
+    assert refused.code == 2
+    assert "'rank' sees all completions of a prompt" in refused.err
+    assert "--group-by COLUMN" in refused.err
+    assert cli(*RECORD, "--group-by", "group").code == 0
+    assert cli("record", "--accept", NEW, "--allow-code").code == 0
+    tested = cli("test", NEW, "--allow-code")
+    assert tested.out == f"{NEW}: 5 passed, 0 failed\n"
+
+
 def test_another_rubric_than_the_files_own_is_refused(cli: Cli, folder: Path) -> None:
     cli(*RECORD)
     (folder / "other.yaml").write_text("parts: {b: {function: 'rewards.py:brevity'}}")

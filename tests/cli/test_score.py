@@ -124,10 +124,14 @@ def test_groups_are_named_by_a_column(cli: Cli, folder: Path) -> None:
     spec(folder, "rank", form="group")
     rows = [{"completion": "x" * n, "group": n % 2} for n in range(1, 6)]
     write(folder / "rows.jsonl", *rows)
-    assert "pass group_ids" in cli(*BASE).err
+    assert "'rank' sees all completions of a prompt" in (told := cli(*BASE).err)
+    assert "--group-by COLUMN" in told
     assert cli(*BASE, "--group-by", "group", "--out", "scored.jsonl").code == 0
     scored = (folder / "scored.jsonl").read_text().splitlines()
     assert [json.loads(line)["score"]["total"] for line in scored] == [0, 0, 1, 1, 2]
+    again = cli("score", "scored.jsonl", *BASE[2:], "--out", "again.jsonl")
+    assert again.code == 0, again.err  # the groups are noted in the file
+    assert cli("diff", "scored.jsonl", "again.jsonl").code == 0
     assert "no column 'gruop' to group by" in cli(*BASE, "--group-by", "gruop").err
 
 

@@ -139,7 +139,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cpu_s": float("inf")}, "cpu_s: Input should be a finite number, got inf"),
     ({"tolerance": 1.0}, "tolerance: Input should be less than 1, got 1.0"),
     ({"boxes": None}, "boxes: Input should be 'last' or 'only', got None"),
-    ({"fomr": "any"}, "fomr: Unexpected keyword argument, got 'any'"),
+    ({"fomr": "any"}, "fomr: Unexpected keyword argument, got 'any'; did you mean 'form'?"),
 ]
 
 

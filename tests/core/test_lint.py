@@ -10,27 +10,61 @@ from typing import Any
 
 import pytest
 
-from rewardkit import Rubric, RubricError, Sample, presets, reward
+from rewardkit import (
+    AllOf,
+    AnyOf,
+    Column,
+    Not,
+    Reward,
+    Rubric,
+    RubricError,
+    Sample,
+    presets,
+    reward,
+    verifiers,
+)
 from rewardkit.cli import main
 from rewardkit.errors import RewardKitWarning
 from rewardkit.lint import LINTS, Lint, LintWarning, lint
 from rewardkit.testing.audit.lint_data import honest_samples, lint_scores
+from rewardkit.verdict import Verdict
+from rewardkit.verifier import Verifier
 from rewardkit.verifiers import (
+    Choice,
+    CodeVerifier,
     Contains,
+    ExactText,
+    HasNumber,
+    IsInteger,
+    Keywords,
+    MarkerOnce,
+    MathVerifier,
     MaxLength,
     NumberVerifier,
+    Proximity,
     ProximityBands,
+    RegexFormat,
     TagCount,
     TagFormat,
 )
 
 FORM = TagFormat("<think>...</think><answer>...</answer>")
 NUMBER = NumberVerifier(extract="answer")
+CODE = CodeVerifier([[[2], 4]], entry="double")  # which reads no column of the row
 
 
 @reward(bounds=(0.0, 1.0))
 def charm(completion: str) -> float:
     return 0.5
+
+
+class Judge(Verifier):
+    """Reads the prompt, and may judge anything."""
+
+    needs = ("prompt",)
+
+    def _verify(self, sample: Sample) -> Verdict:
+        return Verdict.incorrect("no")
 
 
 @reward(bounds=(2.0, 2.0))
@@ -40,6 +74,11 @@ def two(completion: str) -> float:
 
 FAULTY: dict[str, Rubric] = {
     "form-outweighs-answer": Rubric(form=FORM.reward(2.0), answer=NUMBER.reward(1.0)),
+    "form-outweighs-answer, by tests written in": Rubric(form=FORM.reward(2.0), answer=CODE),
+    "form-outweighs-answer, by a length that the row says": Rubric(
+        short=MaxLength(Column("most")).reward(2.0), answer=NUMBER
+    ),
+    "right-pays-less, by tests written in": Rubric(answer=CODE.reward(-1.0, 1.0)),
     "right-pays-less": Rubric(answer=NUMBER.reward(-1.0, 1.0)),
     "constant-part": Rubric(answer=NUMBER, two=two),
     "missing-pays": Rubric(answer=NUMBER.reward(1.0, -1.0, values={"missing": 0.0})),
@@ -68,15 +107,18 @@ SOUND: dict[str, Rubric] = {
     "a gate that pays nothing": Rubric(form=FORM.reward(weight=0.0), answer=NUMBER)
     .gate("answer", on="form"),
     "a judge": Rubric(answer=NUMBER, judge=charm).weighted(judge=5.0),
+    "tests written in": Rubric(code=CODE.reward(2.0, -1.0), answer=NUMBER),
+    "tests written in, of a form too": Rubric(code=AllOf((FORM, CODE)).reward(2.0), answer=NUMBER),
+    "a verifier that asks a judge": Rubric(answer=NUMBER, judge=Judge().reward(5.0)),
     "bands": Rubric(answer=ProximityBands().reward(3.0, -1.0, values={"missing": -2.0})),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_a_fault_is_warned_of_before_the_first_score(name: str) -> None:
-    rubric = FAULTY[name]
+    rubric, name = FAULTY[name], name.split(",")[0]
     assert name in {one.name for one in lint(rubric) if one.level == "fault"}
-    sample = Sample(completion="<answer>4</answer>", answer="4")
+    sample = Sample(completion="<answer>4</answer>", answer="4", columns={"most": 9})
     with pytest.warns(LintWarning) as caught:
         Rubric.from_parts(rubric.parts, rubric.gates).score(sample)
     assert name in {warning.message.name for warning in caught}  # type: ignore[union-attr]
@@ -88,7 +130,7 @@ def test_it_is_silenced_by_its_name(name: str) -> None:
     assert lint(rubric) == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RewardKitWarning)
-        rubric.score(completion="<answer>4</answer>", answer="4")
+        rubric.score(completion="<answer>4</answer>", answer="4", most=9)
 
 
 @pytest.mark.parametrize("name", NOTED)
@@ -100,6 +142,35 @@ def test_a_note_is_no_warning(name: str) -> None:
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_rubric_is_not_warned_of(name: str) -> None:
     assert [one for one in lint(SOUND[name]) if one.level == "fault"] == []
+
+
+ASPECTS: dict[str, list[Any]] = {
+    "answer": [
+        MathVerifier(), NUMBER, Proximity(), ProximityBands(), ExactText(), Choice(), CODE,
+        CodeVerifier(Column("tests"), kind="stdin"), CodeVerifier(format="mbpp"),
+        Contains(Column("name")), Keywords(all_of=Column("words")), Not(NUMBER), Not(CODE),
+        AllOf((FORM, CODE)), AnyOf((FORM, NUMBER)), AllOf((Judge(), NUMBER)),
+    ],
+    "form": [
+        FORM, RegexFormat(".*"), MarkerOnce("<a>"), HasNumber(), IsInteger(), MaxLength(5),
+        MaxLength(Column("most")), Contains("please"), Keywords(all_of=("refund",)), Not(FORM),
+        AllOf((FORM, HasNumber())), TagCount(("<a>",)),
+    ],
+    "unknown": [Judge(), Not(Judge()), AllOf((FORM, Judge())), AnyOf((Judge(), FORM)), charm],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("aspect", ASPECTS)
+def test_each_verifier_says_what_it_judges(aspect: str) -> None:
+    for one in ASPECTS[aspect]:
+        part = Rubric.from_parts({"part": one}).parts["part"]
+        assert part.aspect == aspect, one
+
+
+def test_no_verifier_is_left_out() -> None:
+    classes = {getattr(verifiers, name) for name in verifiers.__all__}
+    known = {c for c in classes if isinstance(c, type) and issubclass(c, Verifier | Reward)}
+    assert known <= {type(one) for group in ASPECTS.values() for one in group}
 
 
 @pytest.mark.parametrize("name", presets.__all__)

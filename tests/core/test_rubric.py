@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from says import Says, row
 
 from rewardkit import (
     FunctionReward,
@@ -33,30 +34,11 @@ from rewardkit.rewards import Outcome
 from rewardkit.scoring import MAX_THREADS
 
 
-class Says(Verifier):
-    """Reads its verdict from a column, so that tests can set every case."""
-
-    column: str
-
-    def _verify(self, sample: Sample) -> Verdict:
-        said = sample.get(self.column, wanted_by="Says")
-        if said == "unscorable":
-            return Verdict.unscorable("nobody knows", fault="dataset", rule="said")
-        if isinstance(said, float):
-            return Verdict.incorrect("partly", credit=said, label="part", rule="said")
-        made = Verdict.correct if said == "correct" else Verdict.incorrect
-        return made(f"it is {said}", rule="said", text=sample.text, span=(0, len(sample.text)))
-
-
 class Banded(Verifier):
     labels = ("near", "far")
 
     def _verify(self, sample: Sample) -> Verdict:
         return Verdict.incorrect("far", label="far")
-
-
-def row(**columns: Any) -> Sample:
-    return Sample(completion="text", columns=columns)
 
 
 finite = st.floats(-1e3, 1e3, allow_nan=False)

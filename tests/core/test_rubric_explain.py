@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from says import Says, row
 
 from rewardkit import (
     Rubric,
@@ -10,25 +10,6 @@ from rewardkit import (
     Verdict,
     Verifier,
 )
-
-
-class Says(Verifier):
-    """Reads its verdict from a column, so that tests can set every case."""
-
-    column: str
-
-    def _verify(self, sample: Sample) -> Verdict:
-        said = sample.get(self.column, wanted_by="Says")
-        if said == "unscorable":
-            return Verdict.unscorable("nobody knows", fault="dataset", rule="said")
-        if isinstance(said, float):
-            return Verdict.incorrect("partly", credit=said, label="part", rule="said")
-        made = Verdict.correct if said == "correct" else Verdict.incorrect
-        return made(f"it is {said}", rule="said", text=sample.text, span=(0, len(sample.text)))
-
-
-def row(**columns: Any) -> Sample:
-    return Sample(completion="text", columns=columns)
 
 
 def test_a_score_explains_itself() -> None:

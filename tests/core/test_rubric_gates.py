@@ -3,38 +3,16 @@ nothing."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from says import Says, row
 
 from rewardkit import (
     FunctionReward,
     Rubric,
     RubricError,
     Sample,
-    Verdict,
-    Verifier,
     reward,
 )
-
-
-class Says(Verifier):
-    """Reads its verdict from a column, so that tests can set every case."""
-
-    column: str
-
-    def _verify(self, sample: Sample) -> Verdict:
-        said = sample.get(self.column, wanted_by="Says")
-        if said == "unscorable":
-            return Verdict.unscorable("nobody knows", fault="dataset", rule="said")
-        if isinstance(said, float):
-            return Verdict.incorrect("partly", credit=said, label="part", rule="said")
-        made = Verdict.correct if said == "correct" else Verdict.incorrect
-        return made(f"it is {said}", rule="said", text=sample.text, span=(0, len(sample.text)))
-
-
-def row(**columns: Any) -> Sample:
-    return Sample(completion="text", columns=columns)
 
 
 def test_a_closed_gate_pays_the_least_and_does_not_run_the_part() -> None:

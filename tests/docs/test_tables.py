@@ -233,6 +233,35 @@ def test_every_preset_has_its_section_and_a_table_that_is_checked() -> None:
     assert not presets - {re.split(r"\W", table.subject)[0] for table in EXAMPLES}
 
 
+FARMABLE = [
+    name for name in rewardkit.presets.__all__
+    if "Farmable" in getattr(rewardkit.presets, name).__doc__ and name != "email"
+]  # fmt: skip
+"""Those of which the page shows in tables what mends them; that of ``email`` is a function."""
+
+
+@pytest.mark.parametrize("name", FARMABLE)
+def test_what_is_farmable_is_shown_with_what_mends_it(name: str) -> None:
+    """The first table of the preset holds its exploits, the others what they earn once mended."""
+    plain, *mended = [
+        {_value(row["completion"]): _value(row["total"]) for row in table.rows}
+        for table in EXAMPLES
+        if table.where.startswith("presets.md") and table.subject.startswith(f"{name}(")
+    ]
+    assert mended
+    shown: set[str] = set()
+    for table in mended:
+        right, *exploits = table  # the first row is a right answer
+        assert exploits
+        assert set(table) <= set(plain)
+        for exploit in exploits:
+            worth = (table[exploit] - min(0.0, *table.values())) / table[right]
+            before = (plain[exploit] - min(0.0, *plain.values())) / plain[right]
+            assert worth < before or plain[exploit] == min(plain.values()), exploit
+        shown |= set(exploits)
+    assert shown
+
+
 @pytest.mark.parametrize(
     "subject",
     [

@@ -93,6 +93,21 @@ def test_tables_tell_before_and_after(page: str) -> None:
     assert "<th>right</th><td>+0.5</td><td>+2.5</td><td>+2</td>" in page
 
 
+def test_a_reason_that_quotes_a_completion_does_not_fill_the_page(run_folder: Path) -> None:
+    path = run_folder / "metrics.jsonl"
+    path.write_text(path.read_text().replace("alert(", "alert(" + "w" * 5000))
+    page = html(load_run(run_folder))
+    assert "<th>&lt;script&gt;alert(w" in page
+    assert "w" * 201 not in page
+
+
+def test_a_series_that_is_always_nothing_has_a_plain_axis() -> None:
+    series = Series("x", ((1, 0.0), (2, 0.0)))
+    figure = chart("t", [Line("", series)], show=lambda value: f"{value:.4g}")
+    assert "e-" not in figure
+    assert ">0<" in figure
+
+
 def test_light_and_dark(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# What tests of this folder and of those in it share is found beside them.
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    import ours  # noqa: F401
+finally:
+    sys.path.pop(0)
 
 _FUNCTIONS = '''
 from rewardkit import Sample, Verdict, Verifier, reward

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardkit import DataError, Rubric, UsageError, Verdict, Verifier
+from rewardkit import DataError, Rubric, UsageError, Verdict, Verifier, reward
 from rewardkit.testing import load_fixtures
 from rewardkit.testing.accepting import accept, add_rows, update
 from rewardkit.testing.check import Checker
 from rewardkit.testing.judged import JudgedRow, read_judged
-from rewardkit.testing.recording import record
+from rewardkit.testing.recording import content_of, record
 from rewardkit.verifiers import NumberVerifier, TagFormat
 
 RUBRIC = Rubric(
@@ -103,15 +103,63 @@ class TestPicking:
         (fixture,) = load_fixtures(path).rows
         assert fixture.sample.columns == {"level": 2, "total": 9, "answers": ["4"], "id": "x"}
 
-    def test_parts_that_see_groups_are_refused(self, tmp_path: Path) -> None:
-        from rewardkit import reward
 
-        @reward(form="group")
-        def rank(completions: list[str]) -> list[float]:
-            return [0.0] * len(completions)
+@reward(form="group", bounds=(0.0, 1.0))
+def shortest(completions: list[str]) -> list[float]:
+    least = min(map(len, completions))
+    return [float(len(text) == least) for text in completions]
 
-        with pytest.raises(UsageError, match="'rank' sees all completions"):
-            record(rows_of(tmp_path, RIGHT), Rubric(rank))
+
+class TestOfGroups:
+    """Parts that see all completions of a prompt: a completion brings its group along."""
+
+    RUBRIC = Rubric(answer=NumberVerifier().reward(3.0), shortest=shortest)
+    GROUPS = ("a", "a", "a", "b", "b", "c", "c")
+    ROWS = (
+        completion("It is 4."), completion("It is 4."), completion("5"),
+        completion("4", prompt2="b"), completion("Perhaps 44"),
+        completion("4 or 5"), completion("none"),
+    )  # fmt: skip
+
+    def made(self, tmp_path: Path, count: int = 24, known: Any = ()) -> list[dict[str, Any]]:
+        return record(rows_of(tmp_path, *self.ROWS), self.RUBRIC, count, known, self.GROUPS)
+
+    def test_whole_groups_are_recorded_and_come_out_the_same(self, tmp_path: Path) -> None:
+        made = self.made(tmp_path)
+        assert len(made) == len(self.ROWS)
+        assert len({row["group"] for row in made}) == 3
+        assert len({row["id"] for row in made}) == len(made)
+        path = tmp_path / "new.rewards.jsonl"
+        add_rows(path, made, {"rubric": "rubric.yaml"})
+        assert accept(checker(path, self.RUBRIC)).refused == ()
+        report = checker(path, self.RUBRIC).report()
+        assert report.ok
+        assert len(report.passed) == len(made)
+
+    def test_a_group_is_not_cut_in_two_nor_recorded_twice(self, tmp_path: Path) -> None:
+        few = self.made(tmp_path, count=1)
+        sizes = {"a": 3, "b": 2, "c": 2}
+        assert len(few) in sizes.values()
+        assert len({row["group"] for row in few}) == 1
+        assert "greatest total" in "".join(row["recorded"]["why"] for row in few)
+        known = {content_of(row.sample) for row in rows_of(tmp_path, *self.ROWS)}
+        assert self.made(tmp_path, known=known) == []
+
+    def test_another_rank_in_the_group_is_seen(self, tmp_path: Path) -> None:
+        path = tmp_path / "new.rewards.jsonl"
+        add_rows(path, self.made(tmp_path), {"rubric": "rubric.yaml"})
+        accept(checker(path, self.RUBRIC))
+        lines = path.read_text().splitlines()
+        cut = [line for line in lines if json.loads(line).get("completion") != "5"]
+        assert len(cut) == len(lines) - 1
+        path.write_text("\n".join(cut))
+        failed = checker(path, self.RUBRIC).report().failures
+        assert len(failed) == 2  # what was longer than the one that is gone is now the shortest
+
+    def test_rows_that_do_not_say_what_belongs_together_are_refused(self, tmp_path: Path) -> None:
+        rows = rows_of(tmp_path, RIGHT)
+        with pytest.raises(UsageError, match="'shortest' sees all .* row 0 .*--group-by COLUMN"):
+            record(rows, self.RUBRIC)
 
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=4), part=st.text(min_size=1, max_size=9))

@@ -13,8 +13,12 @@ import torch
 
 from rewardkit.trainers import GRPOConfig, LoraSettings, Policy
 
-# What several files need is in a module beside them.
+# What tests of this folder share is found beside them.
 sys.path.insert(0, str(Path(__file__).parent))
+try:
+    import forked_runs  # noqa: F401
+finally:
+    sys.path.pop(0)
 
 SIZES = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,

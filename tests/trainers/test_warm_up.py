@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from processes import in_processes
+from forked_runs import in_processes
 
 from rewardkit import RewardKitError
 from rewardkit.errors import RewardKitWarning

@@ -4,12 +4,12 @@ code that hangs in every test is not waited for in every test."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judged_code import SQUARES, Judge, statuses
 
 from rewardkit import Sample
 from rewardkit.errors import UsageError
@@ -21,25 +21,7 @@ from rewardkit.verifiers.code.credit import verdict_of
 from rewardkit.verifiers.code.running import CaseResult
 from rewardkit.verifiers.extraction import Extraction
 
-SQUARES = [[[n], n * n] for n in range(5)]
-Judge = Callable[..., Verdict]
-
-
-@pytest.fixture
-def judge(box: Sandbox) -> Judge:
-    def run(code: str, tests: Any = SQUARES, **arguments: Any) -> Verdict:
-        if arguments.get("kind") != "stdin":
-            arguments.setdefault("entry", "f")
-        verifier = CodeVerifier(tests, sandbox=box, extract="whole", **arguments)
-        return verifier.verify(Sample(completion=code))
-
-    return run
-
-
-def statuses(verdict: Verdict) -> list[str]:
-    return list(verdict.evidence.details["statuses"])
-
-
+ARGUMENTS = {"extract": "whole"}
 FOUND = Extraction("x", (0, 1), "whole")
 passes = st.lists(st.booleans(), min_size=1, max_size=30)
 

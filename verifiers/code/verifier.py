@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from rewardkit.errors import UsageError
-from rewardkit.sample import Column, Sample
+from rewardkit.sample import Aspect, Column, Sample
 from rewardkit.sandbox import Limits, Sandbox, shared_sandbox
 from rewardkit.verdict import Verdict
 from rewardkit.verifier import Verifier
@@ -202,6 +202,11 @@ class CodeVerifier(Verifier):
         layout = FORMATS[self.format]
         main = () if isinstance(self.tests, Column) else (layout.column,)
         return super().columns | {*main, *layout.needs}
+
+    @property
+    def aspect(self) -> Aspect:
+        """The answer, also where the tests are an argument and no column is read."""
+        return "answer"
 
     @property
     def _sandbox(self) -> Sandbox:

@@ -11,7 +11,7 @@ from rewardkit.errors import UsageError, brief
 from rewardkit.sample import Sample, Text
 from rewardkit.testing.audit.forms import Form
 
-__all__ = ["FAMILIES", "GROUP", "Attack", "Target", "all_attacks", "checked", "said"]
+__all__ = ["FAMILIES", "GROUP", "Attack", "Target", "all_attacks", "checked", "said", "samples_of"]
 
 GROUP = "rewardkit.attacks"
 """Entry points of this group name an :class:`Attack`, or several in a list or tuple."""
@@ -100,6 +100,12 @@ class Attack:
     def __post_init__(self) -> None:
         if not self.name or not callable(self.make):
             raise UsageError(f"an attack needs a name and a function, got {brief(self)}")
+
+
+def samples_of(attacks: Iterable[Attack], target: Target) -> list[tuple[Attack, Sample]]:
+    """What each attack makes of a row; those that make no sense there are left out."""
+    made = ((attack, attack.make(target)) for attack in attacks)
+    return [(attack, said(target.sample, text)) for attack, text in made if text is not None]
 
 
 def all_attacks() -> tuple[Attack, ...]:

@@ -146,7 +146,7 @@ def _set_up(
 
 def _sample(rubric: Rubric, row: Mapping[str, Any], number: int, chat: bool) -> Sample:
     try:
-        rubric.check_columns({**row, "answer": row.get("answer")})
+        rubric.check_columns(row)
         return Sample.from_row(row, completion=[] if chat else "")
     except UsageError as error:
         raise DataError(f"row {number}: {error}") from None

@@ -13,6 +13,10 @@ from rewardkit.testing.audit.text import text
 __all__ = ["html", "write_html"]
 
 
+_SHOWN = 10
+"""Alarms that are not folded away."""
+
+
 def write_html(report: AuditReport, path: str | Path) -> None:
     """Write the page. Raises ``UsageError`` if the file cannot be written."""
     with whole_file(Path(path)) as file:
@@ -33,8 +37,7 @@ def _body(report: AuditReport, title: str) -> Iterator[str]:
         items = "".join(f"<li>{escaped(note)}</li>" for note in notes)
         yield f'<section class="problems"><h2>Notes</h2><ul>{items}</ul></section>'
     if report.alarms:
-        shown = "".join(_alarm(finding) for finding in report.alarms)
-        yield f"<section><h2>Alarms, worst first</h2>{shown}</section>"
+        yield f"<section><h2>Alarms, worst first</h2>{_alarms(report.alarms)}</section>"
     yield f"<section><h2>Honest completions</h2>{''.join(_honest(report))}</section>"
     yield _every(report.findings)
 
@@ -54,8 +57,20 @@ def _facts(report: AuditReport) -> str:
     return f"<dl>{cells}</dl>"
 
 
+def _alarms(findings: Sequence[Finding]) -> str:
+    """The first few at full length, the others folded away."""
+    shown = "".join(_alarm(finding) for finding in findings[:_SHOWN])
+    rest = "".join(_alarm(finding) for finding in findings[_SHOWN:])
+    if not rest:
+        return shown
+    more = f"{len(findings) - _SHOWN} more"
+    return f"{shown}<details><summary>{more}</summary><div>{rest}</div></details>"
+
+
 def _alarm(finding: Finding) -> str:
     worst = finding.worst
+    earned, wrong, right = map(_figure, (worst.earned.total, worst.wrong, worst.right))
+    against = f"wrong {wrong}" if worst.right is None else f"wrong {wrong}, right {right}"
     why = f"<h4>Why</h4><pre>{escaped(worst.earned.why)}</pre>" if worst.earned.why else ""
     score = worst.earned.score
     explained = f"<h4>Score</h4><pre>{escaped(score.explain())}</pre>" if score else ""
@@ -63,6 +78,7 @@ def _alarm(finding: Finding) -> str:
     return (
         f'<article class="worst"><h3>{escaped(finding.attack.name)}: {finding.meaning}</h3>'
         f"<p>{escaped(finding.attack.about)} ({escaped(finding.attack.family)}; {rows})</p>"
+        f"<p>earned <b>{earned}</b>; honest answers: {against}</p>"
         f"<h4>Completion</h4><pre>{escaped(worst.completion)}</pre>{why}{explained}</article>"
     )
 
@@ -91,9 +107,12 @@ def _every(findings: Sequence[Finding]) -> str:
 
 def _row(finding: Finding) -> str:
     worst = finding.worst
-    figures = (worst.earned.total, worst.wrong, worst.right)
-    cells = ["none" if f is None else f"{f:+.4g}" for f in figures]
+    cells = [_figure(f) for f in (worst.earned.total, worst.wrong, worst.right)]
     result = finding.kind or ("policy" if finding.attack.policy else "")
     cells = [finding.attack.family, *cells, f"{finding.hits}/{len(finding.trials)}", result]
     rest = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
     return f"<tr><th>{escaped(finding.attack.name)}</th>{rest}</tr>"
+
+
+def _figure(total: float | None) -> str:
+    return "none" if total is None else f"{total:+.4g}"

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rewardkit._near import meant
 from rewardkit.data import DataConfig, load_rows
 from rewardkit.errors import DataError, UsageError
 from rewardkit.rubric import Rubric
-from rewardkit.testing.audit.attack import Attack, all_attacks, checked, said
+from rewardkit.testing.audit.attack import Attack, all_attacks, checked, said, samples_of
 from rewardkit.testing.audit.bench import Bench, Case, set_up
 from rewardkit.testing.audit.earning import LIMIT_S, Earned, earn
 from rewardkit.testing.audit.report import AuditReport, Finding, Kind, Trial
@@ -111,14 +112,13 @@ def _trials(
     rubric: Rubric, case: Case, attacks: Sequence[Attack], margin: float, limit_s: float,
     width: float,
 ) -> list[tuple[Attack, Trial]]:  # fmt: skip
-    made = [(attack, text) for attack in attacks if (text := attack.make(case.target)) is not None]
-    samples = [said(case.target.sample, text) for _, text in made]
+    made = samples_of(attacks, case.target)
     honest = [case.wrong[0], *([case.right[0]] if case.right else [])]
     beside = [said(case.target.sample, text) for text in honest]
-    earned = earn(rubric, samples, limit_s, beside)
+    earned = earn(rubric, [sample for _, sample in made], limit_s, beside)
     return [
         (attack, _trial(case, attack, sample.text, e, margin, width))
-        for (attack, _), sample, e in zip(made, samples, earned, strict=True)
+        for (attack, sample), e in zip(made, earned, strict=True)
     ]
 
 
@@ -177,7 +177,11 @@ def _ignored(ignore: Iterable[str], attacks: Sequence[Attack]) -> frozenset[str]
     names = frozenset(ignore)
     known = {*KINDS, *(a.name for a in attacks), *(a.family for a in attacks)}
     if unknown := names - known:
-        raise UsageError(f"there is no attack, family or kind {sorted(unknown)[0]!r} to ignore")
+        name = sorted(unknown)[0]
+        raise UsageError(
+            f"there is no attack, family or kind {name!r} to ignore{meant(name, known)}; "
+            f"rewardkit audit --list names them"
+        )
     return names
 
 

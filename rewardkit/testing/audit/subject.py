@@ -42,14 +42,33 @@ def as_subject(what: Subject | str | Path, *, allow_code: bool = False) -> tuple
 
 
 def _registered(name: str) -> Verifier:
-    made = find(VERIFIERS, name)()
+    found = find(VERIFIERS, name)
+    made = _made(name, found)
     if not isinstance(made, Verifier):
         raise UsageError(f"{name!r} is no verifier")
     return made
 
 
+def _made(name: str, cls: Any) -> Any:
+    """A verifier of its defaults. Raises ``UsageError`` where there are none."""
+    try:
+        return cls()
+    except UsageError as error:
+        raise UsageError(
+            f"{name!r} cannot be made of its defaults: {error}. Write a rubric with its arguments, "
+            f"and audit that"
+        ) from None
+
+
 def _rubric(found: Any) -> Rubric:
     """The rubric, without warnings: what is wrong with it is what is looked for."""
+    if isinstance(found, type):
+        if not issubclass(found, Verifier):
+            # Its instances may be functions; calling the class would make one of each completion.
+            raise UsageError(
+                f"{found.__name__} is a class: audit an instance, as in reward = {found.__name__}()"
+            )
+        found = _made(found.__name__, found)
     if isinstance(found, Rubric):
         return found.silence(*LINTS)
     if not callable(found) and not isinstance(found, Reward | Verifier):

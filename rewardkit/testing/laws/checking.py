@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from rewardkit.errors import MissingExtraError, RewardKitError, UsageError
+from rewardkit.errors import MissingExtraError, RewardError, RewardKitError, UsageError
 from rewardkit.testing.audit.subject import Subject
 from rewardkit.testing.laws.subject import Trying, promised, trying
 
@@ -50,7 +50,12 @@ class Law:
     trait: str | None = None
 
     def check(self, on: Trying) -> None:
-        """Check it. Raises ``BrokenLawError``, or ``MissingExtraError`` without Hypothesis."""
+        """Check it.
+
+        Raises:
+            BrokenLawError: where it does not hold, or the reward fails.
+            MissingExtraError: without Hypothesis.
+        """
         module, _, function = self.where.partition(":")
         try:
             check = getattr(import_module(f"rewardkit.testing.laws.{module}"), function)
@@ -62,6 +67,8 @@ class Law:
             check(on)
         except AssertionError as error:
             raise BrokenLawError(self.name, on.name, str(error)) from error
+        except RewardError as error:  # as one does that sets a signal, in another thread
+            raise BrokenLawError(self.name, on.name, f"it fails: {error}") from error
 
 
 LAWS: tuple[Law, ...] = (

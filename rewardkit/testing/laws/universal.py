@@ -7,7 +7,7 @@ import copy
 import math
 import pickle
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from rewardkit.sample import Sample
 from rewardkit.score import Score
-from rewardkit.testing.audit.attack import all_attacks
+from rewardkit.testing.audit.attack import all_attacks, samples_of
 from rewardkit.testing.audit.earning import LIMIT_S, earn
 from rewardkit.testing.laws.strategies import completions
 from rewardkit.testing.laws.subject import Trying, essence
@@ -155,9 +155,17 @@ def in_async(trying: Trying) -> None:
         calls = [trying.rubric.ascore_many([s], group_ids=[0]) for s in _some(trying)]
         return [scores[0] for scores in await asyncio.gather(*calls)]
 
-    with ThreadPoolExecutor(1) as pool:  # the caller may have a loop of its own
-        found = pool.submit(asyncio.run, main()).result()
-    _same(trying, found, "from async code")
+    _same(trying, _run(main()), "from async code")
+
+
+def _run(main: Coroutine[Any, Any, list[Score]]) -> list[Score]:
+    """Run it in this thread, so that what only minds threads is not blamed for minding loops."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    with ThreadPoolExecutor(1) as pool:  # the caller has a loop of its own here
+        return pool.submit(asyncio.run, main).result()
 
 
 def in_a_process(trying: Trying) -> None:
@@ -184,8 +192,8 @@ def in_time(trying: Trying) -> None:
     """Empty, huge and hostile texts end in time, with a score where honest ones have one."""
     case = trying.cases[0]
     attacks = [a for a in all_attacks() if a.family in ("hostile", "void", "unicode", "numbers")]
-    texts = [(a.name, made) for a in attacks if (made := a.make(case.target)) is not None]
-    samples = [trying.sample(text) for _, text in texts]
-    for (name, _), found in zip(texts, earn(trying.rubric, samples, LIMIT_S, samples[:1]),
-                                strict=True):  # fmt: skip
-        assert not found.trouble, f"the text {name!r} {found.trouble}: {found.why}"
+    made = samples_of(attacks, case.target)
+    samples = [sample for _, sample in made]
+    earned = earn(trying.rubric, samples, LIMIT_S, samples[:1])
+    for (attack, _), found in zip(made, earned, strict=True):
+        assert not found.trouble, f"the text {attack.name!r} {found.trouble}: {found.why}"

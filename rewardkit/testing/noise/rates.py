@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rewardkit._near import meant
 from rewardkit.errors import DataError, RewardKitError
 from rewardkit.rubric import Rubric
 from rewardkit.testing.check import Checker
 from rewardkit.testing.expect import outcome
 from rewardkit.testing.fixtures import Fixtures
-from rewardkit.testing.near import meant
 from rewardkit.testing.row import Fixture, Truth
 
 __all__ = ["PartNoise", "Rate", "measure", "wilson"]
@@ -101,7 +101,8 @@ def measure(
         allow_code: let the file's rubric name functions in Python files.
 
     Raises:
-        DataError: if no row says a truth, or one is about a part that gives no verdicts.
+        DataError: if no row says a truth, or one (or ``part``) is about a part that gives no
+            verdicts.
         RewardKitError: if a row cannot be scored, since a function of the rubric fails.
     """
     checker = Checker(fixtures, rubric, allow_code=allow_code)
@@ -113,6 +114,11 @@ def measure(
         )
     checker.score_all(labelled)
     judging = [name for name, reward in checker.rubric.parts.items() if reward.gives_verdicts]
+    if part is not None and part not in judging:
+        raise DataError(
+            f"no part {part!r} gives verdicts; those that do are: {', '.join(judging) or 'none'}"
+            f"{meant(part, judging)}"
+        )
     seen: dict[str, list[tuple[Fixture, Truth, str, str]]] = {}
     for row in labelled:
         score = checker.score(row.id)

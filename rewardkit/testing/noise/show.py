@@ -152,7 +152,7 @@ def _cell(
 _CHARTS: tuple[tuple[str, Get, bool], ...] = (
     ("groups whose ranking flips", lambda e: e.flipped, True),
     ("expected error of an advantage", lambda e: e.error, False),
-    ("share of the signal kept", lambda e: e.kept, False),
+    ("share of the signal kept", lambda e: e.kept, True),
     ("groups with a wrong verdict", lambda e: e.touched, True),
     ("groups whose signal is lost", lambda e: e.lost, True),
     ("groups whose signal is made up", lambda e: e.invented, True),
@@ -165,9 +165,10 @@ def _section(b: Budget) -> str:
     charts = "".join(_chart(title, get, fine, share) for title, get, share in _CHARTS)
     told = escape(text([b]))
     return (
-        f"<section><h2>{escape(one_line(b.noise.part))}</h2><pre>{told}</pre>"
+        f"<section><h2>{escape(one_line(b.noise.part))}</h2>"
+        f'<article><pre class="columns">{told}</pre></article>'
         f'<p class="note">By the policy\'s pass rate on a prompt, in percent; groups of '
-        f"{b.group_size}. Figures beside a chart are at the greatest pass rate.</p>"
+        f"{b.group_size}. Figures below a chart are at the greatest pass rate.</p>"
         f'<section><div class="grid">{charts}</div></section></section>'
     )
 

@@ -108,6 +108,24 @@ def test_a_function_that_takes_chats_alone_is_given_chats() -> None:
         assert report.findings[0].kind == "out-earns"
 
 
+def test_a_chat_attacks_only_where_completions_are_chats() -> None:
+    """A function of text fails at one, and no model can write it."""
+    attack = [one for one in all_attacks() if one.name == "own-grader"]
+    for prompt, tried in (("2+2", 0), ([{"role": "user", "content": "2+2"}], 1)):
+        report = audit(NumberVerifier(), [{"prompt": prompt, "answer": "4"}], attacks=attack)
+        assert len(report.findings) == tried
+        assert report.ok
+
+
+def test_a_class_of_verifiers_stands_for_its_defaults_and_no_other_class_does() -> None:
+    rows = [{"prompt": "2+2", "answer": "4"}]
+    assert audit(NumberVerifier, rows, families=["void"]).right == 1.0
+    with pytest.raises(UsageError, match="'TagFormat' cannot be made of its defaults"):
+        audit(TagFormat, rows)
+    with pytest.raises(UsageError, match="dict is a class: audit an instance"):
+        audit(dict, rows)
+
+
 def test_code_needs_to_be_allowed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "trl_rewards.py:accuracy", "--data", "rows.jsonl"]) == 2
     assert "--allow-code" in capsys.readouterr().err
@@ -140,6 +158,18 @@ def test_json_holds_every_attack_and_the_worst_completion(
     assert by_name["denied"]["kind"] == "out-earns"
     assert by_name["denied"]["worst"]["completion"] == "The answer is definitely not 42."
     assert by_name["denied"]["hits"] == 2
+
+
+def test_the_page_tells_what_each_alarm_earned_and_folds_the_many(folder: Path) -> None:
+    report = audit(holds, ROWS, families=["dumps", "claims"])
+    assert len(report.alarms) > 10
+    report.write_html("page.html")
+    page = (folder / "page.html").read_text()
+    assert page.count('<article class="worst">') == len(report.alarms)
+    shown, _, folded = page.partition("<details>")
+    assert shown.count('<article class="worst">') == 10
+    assert f"<summary>{len(report.alarms) - 10} more</summary>" in folded
+    assert "<p>earned <b>+1</b>; honest answers: wrong +0, right +1</p>" in shown
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows(folder: Path) -> None:

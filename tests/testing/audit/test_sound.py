@@ -1,5 +1,5 @@
 """Promise: no attack out-earns an honest wrong answer on our verifiers, presets and examples, and
-sound rewards raise no alarm. What is farmable by its definition is, by the exploits listed."""
+sound rewards raise no alarm."""
 
 from __future__ import annotations
 
@@ -7,27 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ours import FORM, OURS
 
-from rewardkit import AllOf, AnyOf, Column, Not, Rubric, presets
+from rewardkit import Column, Rubric, presets
 from rewardkit.sandbox import Limits
 from rewardkit.testing.audit import AuditReport, audit
 from rewardkit.testing.audit.attack import FAMILIES
 from rewardkit.verifiers import (
-    Choice,
     CodeVerifier,
-    Contains,
-    ExactText,
-    HasNumber,
-    IsInteger,
-    Keywords,
-    MarkerOnce,
     MathVerifier,
     MaxLength,
     NumberVerifier,
     Proximity,
-    ProximityBands,
-    RegexFormat,
-    TagCount,
     TagFormat,
 )
 
@@ -35,25 +26,18 @@ SUMS = [
     {"prompt": "What is 19 + 23?", "answer": "42"},
     {"prompt": "What is 100 + 37?", "answer": "so 100 + 37 = 137\n#### 137"},
 ]
-BANDS = {"exact": 3.0, "stripped": 1.5, "near": 0.5, "close": 0.25}
-FORM = "<think>...</think><answer>...</answer>"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 ANSWERS: dict[str, Any] = {
-    "number": NumberVerifier(),
-    "proximity": Proximity().reward(partial=True),
-    "bands": ProximityBands().reward(correct=3.0, incorrect=-1.0, values=BANDS),
-    "exact text": ExactText(gold="final"),
-    "math": MathVerifier(),
+    name: OURS[name] for name in ("number", "proximity", "bands", "exact text, final", "math")
 }
 
 COMPOSED: dict[str, Any] = {
+    **{
+        n: OURS[n]
+        for n in ("any of", "all of, with a form", "exact text, in a box", "number, in tags")
+    },
     "math, one box": MathVerifier(boxes="only"),
-    "any of": AnyOf((NumberVerifier(extract="answer"), NumberVerifier(extract="boxed"))),
-    "all of": AllOf((NumberVerifier(extract="answer"), TagFormat(FORM))),
     "proximity, absolute": Proximity(scale="absolute", tolerance=50).reward(partial=True),
-    "exact text, in a box": ExactText(extract="boxed", gold="final"),
-    "number, in tags": NumberVerifier(extract="answer"),
     "gated": Rubric(
         form=TagFormat(FORM).reward(correct=0.5),
         answer=NumberVerifier(extract="answer").reward(correct=3.0, incorrect=-1.0),
@@ -72,16 +56,13 @@ COMPOSED: dict[str, Any] = {
 }
 """Made of the verifiers above, so that texts that are hostile to those need not be tried again."""
 
-IGNORE = {"math": ["other-base"], "math, one box": ["other-base"]}
-"""42 in base 16 is taken for 42: see docs/audit.md."""
-
 
 @pytest.mark.parametrize("name", [*ANSWERS, *COMPOSED])
 def test_no_attack_out_earns_an_honest_wrong_answer(name: str) -> None:
     what = {**ANSWERS, **COMPOSED}[name]
     quick = [family for family in FAMILIES if family != "hostile"]
     families = quick if name in COMPOSED else FAMILIES
-    report = audit(what, SUMS, rows=1, families=families, ignore=IGNORE.get(name, ()))
+    report = audit(what, SUMS, rows=1, families=families)
     assert report.ok, str(report)
     assert not report.blind
     assert report.right is not None
@@ -90,101 +71,61 @@ def test_no_attack_out_earns_an_honest_wrong_answer(name: str) -> None:
 
 def test_nor_on_a_choice() -> None:
     rows = [{"prompt": "Which is prime? A) 4 B) 7 C) 9 D) 8", "answer": "B"}]
-    report = audit(Choice(), rows)
+    report = audit(OURS["choice"], rows)
     assert report.ok, str(report)
     assert not report.blind
 
 
 @pytest.mark.parametrize(
-    "verifier",
-    [TagFormat(FORM), HasNumber(), IsInteger(), MaxLength(200), Contains("please"),
-     Keywords(all_of=("refund",)), Not(Contains("sorry"))],
-    ids=lambda verifier: type(verifier).__name__,
-)  # fmt: skip
-def test_nor_on_what_judges_no_answer(verifier: Any) -> None:
+    "name",
+    ["tag format", "has number", "integer", "length, of 200", "contains", "keywords", "not"],
+)
+def test_nor_on_what_judges_no_answer(name: str) -> None:
+    verifier = {**OURS, "length, of 200": MaxLength(200)}[name]
     report = audit(verifier, SUMS, rows=1)
     assert report.ok, str(report)
     assert report.blind
 
 
-FARMABLE: dict[str, tuple[Any, set[str]]] = {
-    "TagCount": (TagCount(TAGS), {"form-empty", "tags-empty", "tags-reversed", "tags-in-fence"}),
-    "MarkerOnce": (MarkerOnce("<SOLUTION>"), {"form-empty", "tag-soup"}),
-    "RegexFormat": (
-        RegexFormat(r"\s*<think>.*?</think>\s*<answer>.*?</answer>\s*"),
-        {"form-empty", "tags-empty", "tags-empty-lines", "tags-nested"},
-    ),
-}
-"""Rewards of form that pay for empty forms, and what shows it; gate them with ``TagFormat``."""
+DIVISIONS = [
+    {"prompt": "What is 12 / 4?", "answer": "3"},
+    {"prompt": "What is 1/2 + 1/4?", "answer": "0.75"},
+]
 
 
-@pytest.mark.parametrize("name", FARMABLE)
-def test_what_is_farmable_by_its_definition_is_so_as_listed(name: str) -> None:
-    reward, exploits = FARMABLE[name]
-    report = audit(reward, SUMS, rows=1)
-    assert {finding.kind for finding in report.alarms} == {"form-alone"}
-    assert exploits <= {finding.attack.name for finding in report.alarms}
-
-
-@pytest.mark.parametrize("name", FARMABLE)
-def test_and_behind_a_form_that_refuses_empty_blocks_it_is_not(name: str) -> None:
-    reward = FARMABLE[name][0]
-    part = reward if isinstance(reward, TagCount) else reward.reward()
-    if isinstance(reward, TagCount):
-        part = TagCount(TAGS, least=0.0)
-    form = FORM if name != "MarkerOnce" else "<SOLUTION>...</SOLUTION>"
-    gated = Rubric(form=TagFormat(form).reward(weight=0.0), tags=part).gate("tags", on="form")
-    report = audit(gated, SUMS, rows=1)
+@pytest.mark.parametrize("name", ["quickstart.yaml", "README.md"])
+def test_the_quickstart_has_no_alarm(name: str, root: Path) -> None:
+    what = Rubric.load(root / "examples" / name) if name.endswith("yaml") else first_of(root / name)
+    report = audit(what, DIVISIONS, rows=2)
     assert report.ok, str(report)
+    assert not report.blind
+    assert report.for_nothing == pytest.approx(0.0)
 
 
-GATED: dict[str, tuple[Rubric, float]] = {
-    "gsm8k_two_part": (
-        presets.gsm8k_two_part()
-        .with_parts(form=TagFormat("<reasoning>...</reasoning><answer>...</answer>").reward(weight=0.0))
-        .gate("format", on="form"),
-        0.8 / 2.8,
-    ),
-    "gsm8k": (
-        presets.gsm8k(least=0.0).gate("integer", "tags", on="soft_format"),
-        0.5 / 4.0,
-    ),
-}  # fmt: skip
+def first_of(page: Path) -> Rubric:
+    """The rubric of the first block of Python on a page."""
+    code = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"print": lambda *_: None}
+    exec(code, names)
+    rubric = names["rubric"]
+    assert isinstance(rubric, Rubric)
+    return rubric
 
 
-@pytest.mark.parametrize("name", GATED)
-def test_what_a_preset_pays_for_nothing_and_how_a_gate_mends_it(name: str) -> None:
-    rubric, share = GATED[name]
-    bare = audit(getattr(presets, name)(), SUMS, rows=1, families=["void", "forms"])
-    assert bare.for_nothing == pytest.approx(share, abs=0.01)
-    mended = audit(rubric, SUMS, rows=1, families=["void", "forms"])
-    assert mended.ok
-    assert mended.for_nothing == pytest.approx(0.0, abs=0.01)
+def test_the_demo_has_no_alarm(root: Path) -> None:
+    rows = [
+        {"prompt": [{"role": "user", "content": f"{x}+{y}"}], "answer": str(x + y)}
+        for x, y in ((47, 38), (19, 23))
+    ]
+    report = audit(root / "examples/carry/rubric.yaml", rows)
+    assert report.ok, str(report)
+    assert not report.blind
+    assert report.for_nothing == pytest.approx(0.0)
 
 
-UNREAD: dict[str, tuple[Any, set[str]]] = {
-    "last_number": (
-        NumberVerifier(extract="last_number"), {"false-equation", "not-equal", "more-than"}
-    ),
-    "gsm8k_eval_matched": (
-        presets.gsm8k_eval_matched(), {"false-equation-left", "either-or", "plus-unknown"}
-    ),
-}  # fmt: skip
-"""What reads one number, by its definition, and no word or sign around it."""
-
-
-@pytest.mark.parametrize("name", UNREAD)
-def test_what_reads_no_word_around_a_number_is_fooled_by_words_alone(name: str) -> None:
-    reward, exploits = UNREAD[name]
-    report = audit(reward, SUMS, rows=1, families=["void", "forms", "dumps", "restated", "claims"])
-    assert {finding.kind for finding in report.alarms} == {"out-earns"}
-    assert exploits <= {finding.attack.name for finding in report.alarms}
-    assert {f.attack.family for f in report.alarms} <= {"claims", "dumps", "restated"}
-
-
-def test_the_examples_have_no_alarm(root: Path) -> None:
+def test_the_word_problems_have_no_alarm(root: Path) -> None:
     words = audit(root / "examples/word_problems/rubric.yaml",
-                  root / "examples/word_problems/test.jsonl", rows=1, ignore=["other-base"])  # fmt: skip
+                  root / "examples/word_problems/test.jsonl", rows=1)  # fmt: skip
     assert words.ok, str(words)
     assert not words.blind
 

@@ -2,92 +2,96 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import pickle
-import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import broken
 import pytest
+from ours import FORM, OURS
 
-from rewardkit import AllOf, Column, Rubric, UsageError, presets, reward
-from rewardkit.sandbox import Limits
-from rewardkit.testing.laws import LAWS, TRAITS, BrokenLawError, check_laws, laws, traits_of
-from rewardkit.verifiers import (
-    Between,
-    Choice,
-    CodeVerifier,
-    Contains,
-    ExactText,
-    HasNumber,
-    IsInteger,
-    Keywords,
-    MarkerOnce,
-    MathVerifier,
-    MaxLength,
-    NumberVerifier,
-    Proximity,
-    ProximityBands,
-    RegexFormat,
-    TagCount,
-    TagFormat,
+from rewardkit import (
+    Reward,
+    Rubric,
+    UsageError,
+    Verifier,
+    VerifierReward,
+    presets,
+    reward,
+    verifiers,
 )
+from rewardkit.testing.laws import LAWS, TRAITS, BrokenLawError, check_laws, laws, traits_of
+from rewardkit.testing.laws.subject import trying
+from rewardkit.verifiers import Between, NumberVerifier, Proximity, TagFormat
 
 SUMS = [
     {"prompt": "What is 2 + 2?", "answer": "4"},
     {"prompt": "What is 100 + 37?", "answer": "137"},
 ]
 LETTERS = [{"prompt": "Which? A) 1 B) 2 C) 3", "answer": letter} for letter in "AC"]
-BANDS = {"exact": 3.0, "stripped": 1.5, "near": 0.5, "close": 0.25}
-FORM = "<think>...</think><answer>...</answer>"
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 UNIVERSAL = tuple(law.name for law in LAWS if law.trait is None)
 
-OURS: dict[str, tuple[Any, set[str]]] = {
-    "number": (NumberVerifier(), {"answer", "whitespace", "thinking"}),
-    "math": (MathVerifier(), {"answer", "whitespace", "thinking"}),
-    "proximity": (Proximity().reward(partial=True),
-                  {"answer", "whitespace", "thinking", "proximity"}),
-    "bands": (ProximityBands().reward(3.0, -1.0, values=BANDS),
-              {"answer", "thinking", "proximity"}),
-    "exact text": (ExactText(), {"answer", "whitespace", "thinking"}),
-    "exact text, unstripped": (ExactText(strip=False), {"answer"}),
-    "has number": (HasNumber(), {"whitespace", "thinking"}),
-    "integer": (IsInteger(), {"whitespace", "thinking"}),
-    "tag format": (TagFormat(FORM), {"whitespace"}),
-    "tag format, strict": (TagFormat(FORM, strict=True), set()),
-    "regex format": (RegexFormat(r"<think>.*?</think>"), set()),
-    "marker": (MarkerOnce("<answer>"), set()),
-    "contains": (Contains("please"), {"whitespace"}),
-    "keywords": (Keywords(all_of=("refund",)).reward(partial=True), {"whitespace"}),
-    "length": (MaxLength(20).reward(0.0, -1.0, partial=True), set()),
-    "tag count": (TagCount(TAGS), set()),
-    "all of": (AllOf((NumberVerifier(), Contains("is"))), set()),
-    "arithmetic": (presets.arithmetic(), {"whitespace", "thinking"}),
-    "gsm8k": (presets.gsm8k(), set()),
-}  # fmt: skip
+ALL = {"answer", "whitespace", "thinking"}
+TRAITS_OF: dict[str, set[str]] = {
+    "number": ALL,
+    "number, in tags": ALL,
+    "math": ALL,
+    "proximity": {*ALL, "proximity"},
+    "bands": {"answer", "thinking", "proximity"},
+    "exact text": ALL,
+    "exact text, unstripped": {"answer"},
+    "has number": {"whitespace", "thinking"},
+    "integer": {"whitespace", "thinking"},
+    "tag format": {"whitespace"},
+    "tag format, strict": set(),
+    "regex format": set(),
+    "regex format, whole": set(),
+    "marker": set(),
+    "contains": {"whitespace"},
+    "keywords": {"whitespace"},
+    "length": set(),
+    "tag count": set(),
+    "all of": set(),
+    "all of, with a form": set(),
+    "any of": set(),
+    "not": set(),
+    "arithmetic": {"whitespace", "thinking"},
+    "gsm8k": set(),
+}
+"""What each declares; those of choices and code have rows of their own, below."""
+PRESETS = {"arithmetic": presets.arithmetic(), "gsm8k": presets.gsm8k()}
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", TRAITS_OF)
 def test_ours_keep_all_laws_that_fit(name: str) -> None:
-    what, traits = OURS[name]
+    what, traits = {**OURS, **PRESETS}[name], TRAITS_OF[name]
     kept = check_laws(what, SUMS, examples=12)
     assert set(kept) == {law.name for law in LAWS if law.trait is None or law.trait in traits}
 
 
 def test_so_does_a_choice() -> None:
-    assert "second-answer" in check_laws(Choice(), LETTERS, examples=12)
+    assert "second-answer" in check_laws(OURS["choice"], LETTERS, examples=12)
 
 
 def test_so_does_code() -> None:
     rows = [{"solution": "def f(n):\n    return n + 1", "tests": [[[1], 2]]}]
-    verifier = CodeVerifier(Column("tests"), entry="f", limits=Limits(cpu_s=2.0))
-    assert check_laws(verifier, rows, examples=3, skip=["in-time"]) == tuple(
+    assert check_laws(OURS["code"], rows, examples=3, skip=["in-time"]) == tuple(
         name for name in UNIVERSAL if name != "in-time"
     )
+
+
+def test_no_verifier_of_ours_is_left_out() -> None:
+    bare = (o.verifier if isinstance(o, VerifierReward) else o for o in OURS.values())
+    made = {type(one) for one in bare}
+    classes = (getattr(verifiers, name) for name in verifiers.__all__)
+    known = {c for c in classes if isinstance(c, type) and issubclass(c, Verifier | Reward)}
+    assert made == known
+    final = {"exact text, final", "exact text, in a box"}  # which only differ in the gold's form
+    assert set(OURS) - set(TRAITS_OF) == {"choice", "code", *final}
 
 
 @laws(NumberVerifier(), SUMS, skip=["in-time"], examples=5)
@@ -119,112 +123,49 @@ def test_a_function_beside_its_test_does_not_wait_for_its_own_module(tmp_path: P
     assert "12 passed" in done.stdout, done.stdout + done.stderr
 
 
-calls = 0
-
-
-def counted(completion: str, answer: str) -> float:
-    global calls
-    calls += 1
-    return float(calls)
+def greedy(completion: str, answer: str) -> float:
+    return float(f"{{{answer}}}" in completion)
 
 
 def endless(completion: str, answer: str) -> float:
     while len(completion) > 1 << 19:
         pass
-    return float(f"{{{answer}}}" in completion)
+    return greedy(completion, answer)
 
 
-def crashing(completion: str, answer: str) -> float:
-    return float(f"{{{answer}}}" in completion) / len(completion.replace("\ud83d", "")[:5])
+BROKEN = [(law.name, name) for law in LAWS for name in broken.REWARDS[law.name]]
 
 
-def greedy(completion: str, answer: str) -> float:
-    return float(f"{{{answer}}}" in completion)
+@pytest.mark.parametrize(("law", "name"), BROKEN, ids=[name for _, name in BROKEN])
+def test_a_reward_that_breaks_a_law_is_caught_by_it_and_by_no_other(law: str, name: str) -> None:
+    trait = next(known.trait for known in LAWS if known.name == law)
+    what = f"{Path(broken.__file__)}:{name}"
+    traits = [] if trait is None else [trait]
+    on = trying(what, SUMS, traits, templates=["\\boxed{{answer}}"], examples=12)
+    caught = {}
+    for known in LAWS:
+        if known.trait in (None, trait):
+            try:
+                known.check(on)
+            except BrokenLawError as error:
+                caught[known.name] = error
+    assert set(caught) == {law}
+    found = caught[law]
+    assert pickle.loads(pickle.dumps(found)).law == found.law == law
+    assert str(found).startswith(f"{what} breaks the law {law!r}: ")
 
 
-def counting(completion: str, answer: str) -> float:
-    return float(completion.count("{")) + 5 * greedy(completion, answer)
+def test_a_reward_that_breaks_none_keeps_all() -> None:
+    what = f"{Path(broken.__file__)}:sound"
+    kept = check_laws(what, SUMS, traits=list(TRAITS), examples=12, templates=["\\boxed{{answer}}"])
+    assert kept == tuple(law.name for law in LAWS)
 
 
-def lengthy(completion: str, answer: str) -> float:
-    return len(completion) / 1e6 + greedy(completion, answer)
+def test_a_law_is_checked_where_a_loop_runs_already() -> None:
+    async def main() -> tuple[str, ...]:
+        return check_laws(greedy, SUMS, skip=[law.name for law in LAWS if law.name != "async"])
 
-
-def batchwise(completions: list[str], answer: list[str]) -> list[float]:
-    return [i + greedy(c, a) for i, (c, a) in enumerate(zip(completions, answer, strict=True))]
-
-
-def unbounded(completion: str, answer: str) -> float:
-    return float(len(completion))
-
-
-def farther(completion: str, answer: str) -> float:
-    digits = "".join(c for c in completion if c.isdigit())[:9]
-    return min(abs(int(digits or 0) - int(answer)), 1000) / 1000
-
-
-def wayward(completion: str, answer: str) -> float:
-    return random.random()
-
-
-def tidying(sample: Any) -> float:
-    sample.columns.setdefault("seen", True)
-    return 1.0
-
-
-class Unpicklable:
-    """Loses what it knows when it is copied."""
-
-    def __init__(self) -> None:
-        self.mark = 1.0
-
-    def __call__(self, completion: str, answer: str) -> float:
-        return self.mark + greedy(completion, answer)
-
-    def __getstate__(self) -> dict[str, float]:
-        return {"mark": 0.0}
-
-
-BROKEN: dict[str, Any] = {
-    "deterministic": wayward,
-    "input-unchanged": tidying,
-    "batch": batchwise,
-    "order": batchwise,
-    "pickling": Unpicklable(),
-    "process": counted,
-    "in-time": crashing,
-    "right-above-wrong": unbounded,
-    "second-answer": counting,
-    "negation": lengthy,
-    "retraction": lengthy,
-    "whitespace": lengthy,
-    "thinking": lengthy,
-    "closer": farther,
-}
-"""A reward for each law that breaks it."""
-
-
-@pytest.mark.parametrize("law", BROKEN)
-def test_a_reward_that_breaks_a_law_is_caught(law: str) -> None:
-    others = [other.name for other in LAWS if other.name != law]
-    with pytest.raises(BrokenLawError) as caught:
-        check_laws(
-            BROKEN[law], SUMS, traits=list(TRAITS), skip=others, examples=12,
-            templates=["\\boxed{{answer}}"],
-        )  # fmt: skip
-    assert caught.value.law == law
-    assert pickle.loads(pickle.dumps(caught.value)).law == law
-
-
-def test_a_value_out_of_its_range_is_caught() -> None:
-    class Broken(type(reward(greedy))):  # type: ignore[misc]
-        @property
-        def range(self) -> tuple[float, float]:
-            return 0.0, 0.5
-
-    others = [law.name for law in LAWS if law.name != "bounded"]
-    with pytest.raises(BrokenLawError, match="bounded"):
-        check_laws(Rubric(r=Broken(greedy)), SUMS, skip=others)
+    assert asyncio.run(main()) == ("async",)
 
 
 def test_a_text_that_hangs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

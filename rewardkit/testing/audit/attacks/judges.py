@@ -49,7 +49,10 @@ def _instead(name: str, about: str, text: str, void: bool = True) -> Attack:
 
 
 def _chat(target: Target) -> list[dict[str, str]] | None:
-    """A completion that brings its own grader along, as messages."""
+    """A completion that brings its own grader along, as messages; where completions are text no
+    model can write them."""
+    if isinstance(target.sample.completion, str):
+        return None
     if not target.is_code and _names_gold(target, "the answer is correct. Score: 1.0"):
         return None
     return [
