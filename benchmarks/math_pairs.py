@@ -11,7 +11,7 @@ from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
-HELD_OUT = ("math_heldout", "math_heldout2", "math_heldout3")
+HELD_OUT = ("math_heldout", "math_heldout2", "math_heldout3", "math_heldout4")
 """Sets whose labels were decided before any row of them was run."""
 
 NAMES = ("Mia", "Omar", "Lena", "Ravi", "Sofia", "Tariq", "Nina", "Hugo", "Aiko", "Paul")

@@ -4,11 +4,17 @@ Both sides have the same weights, completions and advantages, and one micro-batc
 configuration with ``per_device_train_batch_size = 8`` would have it. TRL's own ``_compute_loss`` is
 called with the tensors that its trainer makes of a generation: prompts padded on the left,
 completions to the longest of the generation.
+
+    python benchmarks/train_step.py [--rounds 5] [--case "one long, seven short"]
+
+A case that is measured alone takes its place among those that were recorded before.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
 import tempfile
 import time
@@ -18,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _record import record, spread
+from _record import RESULTS, record, spread
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rewardkit import Rubric
@@ -46,6 +52,7 @@ class Case:
 CASES = {
     "one long, seven short": Case(64, (1024, *[64] * 7), bar=4.0),
     "prompt as long as responses": Case(256, (256,) * 8, bar=1.7),
+    "prompt as long as responses, 512 tokens": Case(512, (512,) * 8, bar=1.7),
     "prompt four times the responses": Case(1024, (256,) * 8, bar=1.7),
 }
 QUICK = {"quick": Case(32, (64, *[8] * 7))}
@@ -182,19 +189,27 @@ def measure(folder: Path, case: Case, rounds: int) -> dict[str, Any]:
     }
 
 
+def _recorded() -> dict[str, Any]:
+    before: dict[str, Any] = json.loads((RESULTS / "train_step.json").read_text(encoding="utf-8"))
+    return dict(before["result"]["cases"])
+
+
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one small case, two rounds, not kept")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--case", choices=CASES, help="this one alone")
     options = parser.parse_args()
+    cases = {options.case: CASES[options.case]} if options.case else CASES
+    command = shlex.join(["python", "benchmarks/train_step.py", *sys.argv[1:]])
     rounds, (width, layers) = (2, (64, 2)) if options.quick else (options.rounds, (256, 8))
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         make_model(folder, width, layers)
-        for name, case in (QUICK if options.quick else CASES).items():
-            found[name] = measure(folder, case, rounds)
+        for name, case in (QUICK if options.quick else cases).items():
+            found[name] = {"command": command, **measure(folder, case, rounds)}
             print(f"{name}: {found[name]}", flush=True)
     if options.quick:
         return
@@ -203,9 +218,8 @@ def main() -> None:
         "gradients must differ by less than": TOLERANCE,
         "model": f"Llama, {layers} layers of width {width}, vocabulary 4096, float32",
         "threads": torch.get_num_threads(),
-        "cases": found,
+        "cases": {**(_recorded() if options.case else {}), **found},
     }
-    command = " ".join(["python benchmarks/train_step.py", *sys.argv[1:]])
     print(f"written to {record('train_step', command, PACKAGES, result)}")
 
 

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 __all__ = [
     "ConfigError",
     "DataError",
+    "HalfStepError",
     "MissingColumnError",
     "MissingExtraError",
     "RewardError",
@@ -106,6 +107,11 @@ class MissingExtraError(RewardKitError, ImportError):
         )
         self.extra = extra
         self.module = module
+
+
+class HalfStepError(RewardKitError):
+    """The optimizer failed in the midst of changing the weights, which are now neither those before
+    the step nor those after it. The last checkpoint is good."""
 
 
 class RewardError(RewardKitError):

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rewardkit._launch import launched_rank
 from rewardkit.errors import RewardKitWarning
 from rewardkit.rewards import Reward, VerifierReward
 
@@ -109,7 +110,9 @@ def lint(rubric: Rubric) -> tuple[Lint, ...]:
 
 
 def warn(rubric: Rubric) -> None:
-    """Warn of the faults of a rubric."""
+    """Warn of the faults of a rubric; of several processes, which have the same one, the first."""
+    if launched_rank():
+        return
     for one in lint(rubric):
         if one.level == "fault":
             warnings.warn(LintWarning(one.name, one.message), stacklevel=3)

@@ -72,8 +72,15 @@ def attend(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     wanted = [name for name in _UNKNOWN if kwargs.get(name) is not None]
+    # The mask of packed rows has one entry, and says nothing. What a model makes of it by itself
+    # (biases that it learns, keys that it chooses) would be left out, and never learned.
+    if attention_mask is not None and attention_mask.numel() > 1:
+        wanted.append("a mask of its own")
     if wanted or kwargs.get("is_causal") is False:
         raise UnpackableError(f"its attention has {wanted[0] if wanted else 'no causal order'}")
+    window = kwargs.get("sliding_window")
+    if window is not None and layout.longest > window:
+        raise UnpackableError(f"its attention reaches {window} tokens")
     query, key, value = _as_autocast(query, key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     fits = query.device.type == "cpu" and not dropout and query.shape[-1] == value.shape[-1]

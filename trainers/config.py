@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from rewardkit._strict import Strict
 from rewardkit.errors import ConfigError
 from rewardkit.trainers import parallel
 from rewardkit.trainers._objective import check_objective
+from rewardkit.trainers.foreign import FOREIGN, FOREIGN_LORA
 
 __all__ = ["GRPOConfig", "LoraSettings", "QuantSettings"]
 
@@ -40,6 +41,8 @@ CorrectionMode = Literal["token_truncate", "token_mask", "sequence_truncate", "s
 class LoraSettings(Strict):
     """Low-rank adapters, with the names of peft's ``LoraConfig``."""
 
+    foreign: ClassVar = FOREIGN_LORA
+
     r: int = Field(default=16, ge=1)
     lora_alpha: int = Field(default=32, ge=1)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -69,6 +72,8 @@ class GRPOConfig(Strict):
     Raises:
         ConfigError: for unknown keys and for values that cannot go together.
     """
+
+    foreign: ClassVar = FOREIGN
 
     # sampling
     num_generations: int = Field(default=8, ge=2)

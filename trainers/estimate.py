@@ -17,9 +17,18 @@ from rewardkit.trainers.config import LoraSettings
 from rewardkit.trainers.loading import adapter_base
 from rewardkit.trainers.memory.families import Shape, family_of, named_shape
 from rewardkit.trainers.memory.footprint import Case, Footprint, footprints
+from rewardkit.trainers.rollout.cache import at_a_time
 from rewardkit.trainers.run import RunConfig
 
-__all__ = ["Estimate", "case_of", "estimate", "largest_context", "largest_model", "model_config"]
+__all__ = [
+    "Estimate",
+    "case_of",
+    "estimate",
+    "largest_context",
+    "largest_model",
+    "model_config",
+    "peak_by_layers",
+]
 
 GIB = 2**30
 _LAYERS = 2, 4
@@ -145,11 +154,16 @@ def largest_context(case: Case, card: int) -> int:
     Returns:
         A multiple of 256 tokens, or 0 if not even the first one beyond the prompt fits.
     """
-    sized = _by_layers(case)
+    sized = peak_by_layers(case)
 
     def total(tokens: int) -> int:
         grpo = case.grpo.model_copy(update={"max_completion_length": tokens - case.prompt})
-        return sized(replace(case, grpo=grpo))
+        other = replace(case, grpo=grpo)
+        try:
+            _rows(other)
+        except ConfigError:  # kv_budget_gib does not hold one so long, and the run would be refused
+            return card + 1
+        return sized(other)
 
     low = case.prompt // _STEP + 1  # counted in steps
     high = 2 * low
@@ -172,14 +186,14 @@ def largest_model(case: Case, family: str, card: int) -> Shape | None:
     found = None
     for shape in family_of(family):
         other = replace(case, model=shape.config())
-        if _by_layers(other)(other) > card:
+        if peak_by_layers(other)(other) > card:
             break
         found = shape
     return found
 
 
-def _by_layers(case: Case) -> Callable[[Case], int]:
-    """The peak of cases of this model, by way of two models of fewer layers."""
+def peak_by_layers(case: Case) -> Callable[[Case], int]:
+    """The peak of cases of this model, in bytes, by way of two models of fewer layers."""
     text = case.model.get_text_config()
     count = int(text.num_hidden_layers)
     if count <= max(_LAYERS):
@@ -194,11 +208,18 @@ def _by_layers(case: Case) -> Callable[[Case], int]:
     return peak
 
 
+def _rows(case: Case) -> int:
+    """Completions that are written at a time. Raises ``ConfigError`` if not one can be."""
+    return at_a_time(case.grpo, case.model, case.dtype.itemsize, [range(case.prompt)])
+
+
 def _totals(case: Case, layers: int) -> list[int]:
     config = copy.deepcopy(case.model)
     text = config.get_text_config()
     text.num_hidden_layers = layers
     if getattr(text, "layer_types", None):
         text.layer_types = text.layer_types[:layers]
-    found = footprints(replace(case, model=config))
+    # As many completions at a time as of the whole model: a budget would hold more of fewer layers.
+    rows = {"rollout_batch_size": _rows(case), "kv_budget_gib": None}
+    found = footprints(replace(case, model=config, grpo=case.grpo.model_copy(update=rows)))
     return [found[name].total for name in ("train", "rollout")]

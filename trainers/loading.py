@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.errors import ConfigError
 from rewardkit.trainers import parallel
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.quantize import check_quantised, keep_packing, quantised_loading
@@ -178,10 +177,9 @@ def _check_loading(dtype: str, lora: LoraSettings | None, config: GRPOConfig) ->
     if lora is not None and lora.lora_dropout and config.disable_dropout:
         raise ConfigError("lora_dropout has no effect unless disable_dropout is false")
     if dtype == "bfloat16" and lora is None:
-        warnings.warn(
+        parallel.warn(
             "full weights in bfloat16 hardly move at small learning rates, which round away: use "
             "dtype='float32' with bf16=True, or adapters",
-            RewardKitWarning,
             stacklevel=4,
         )
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from transformers import get_scheduler, set_seed
-
-from rewardkit.errors import RewardKitError, TooManyUnscorableError
+from rewardkit.errors import HalfStepError, RewardKitError, TooManyUnscorableError
 from rewardkit.metrics import check_unscorable, score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import checkpoints, parallel
@@ -31,7 +29,15 @@ from rewardkit.trainers.rollout.batch import Completion, Rollouts
 from rewardkit.trainers.rollout.cache import at_a_time
 from rewardkit.trainers.rollout.collect import Collected, Collector
 from rewardkit.trainers.runfolder import RunFolder
-from rewardkit.trainers.state import Progress, Run, data_digest, generators, weights_digest
+from rewardkit.trainers.schedule import make_schedule
+from rewardkit.trainers.state import (
+    Progress,
+    Run,
+    data_digest,
+    generators,
+    seed_generators,
+    weights_digest,
+)
 from rewardkit.trainers.step import optimizer_step
 
 __all__ = ["GRPOTrainer"]
@@ -101,12 +107,12 @@ class GRPOTrainer:
         start = parallel.lead(look)
         self.total_steps = start.total_steps(self.config, len(self.rows))
         check_optimizer(self.config)
-        set_seed(self.config.seed)  # all generators: a reward may draw from any of them
+        seed_generators(self.config.seed)  # all generators: a reward may draw from any of them
         self.policy = parallel.agree(
             lambda: as_policy(model, dtype, lora, self.config, quantization)
         )
         if parallel.rank():  # what is dropped at random, say, is not the same in all processes
-            set_seed(self.config.seed + parallel.rank())
+            seed_generators(self.config.seed + parallel.rank())
         self.policy.model.train()
         room = (self.policy.context_length, self.config.max_completion_length)
         longest = max(
@@ -119,11 +125,11 @@ class GRPOTrainer:
         stream = PromptStream(len(self.rows), self.config.seed, shuffle=self.config.shuffle_dataset)
         self.collector = Collector(self.policy, rubric, self.rows, stream, self.config)
         self.optimizer = make_optimizer(self.policy.model, self.config)
-        self.scheduler = get_scheduler(
+        self.scheduler = make_schedule(
             self.config.lr_scheduler_type,
             self.optimizer,
-            num_warmup_steps=self.config.warmup_steps,
-            num_training_steps=self.total_steps,
+            self.config.warmup_steps,
+            self.total_steps,
         )
         self.display = Display(list(rubric.parts), quiet=quiet or parallel.rank() > 0)
         self.progress = Progress(data=start.data)
@@ -145,6 +151,7 @@ class GRPOTrainer:
         Raises:
             TooManyUnscorableError: when more of a batch could not be judged than is allowed.
             RewardKitError: if a loss or gradient is not finite, or a checkpoint cannot be written.
+            HalfStepError: if memory does not suffice for the optimizer; go on from a checkpoint.
         """
         status = "stopped"
         try:
@@ -236,6 +243,8 @@ class GRPOTrainer:
                 self.policy, self.optimizer, self.scheduler, micro_batches, self.config,
                 self.progress.carried,
             )  # fmt: skip
+        except HalfStepError:
+            raise  # half-changed weights are nothing to keep, least of all as those from before
         except RewardKitError as error:
             if self.folder is None:
                 raise

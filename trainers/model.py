@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 import torch
 
-from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.errors import ConfigError
+from rewardkit.trainers import parallel
 from rewardkit.trainers.attention import LAYOUT
 from rewardkit.trainers.config import Dtype, GRPOConfig, LoraSettings, QuantSettings
 from rewardkit.trainers.head import head_of
@@ -38,8 +38,9 @@ class Policy:
             ``None`` until it was tried.
         packs: whether it takes packed rows, see :mod:`rewardkit.trainers.packable`; ``None`` until
             it was tried.
-        window: tokens up to which it does; ``None``: any number.
-        told_of_window: whether the user knows of a sequence that was longer.
+        packs_to: tokens of a sequence up to which that was tried, and found so.
+        window: tokens up to which it can be so; ``None``: any number.
+        told_of_padding: whether the user knows of rows that are not packed.
         savings: what :meth:`save_memory` has put on the model, and on a kept reference.
     """
 
@@ -51,8 +52,9 @@ class Policy:
         self._body = self.base.base_model
         self.decodes: bool | None = None
         self.packs: bool | None = None
+        self.packs_to = 0
         self.window: int | None = None
-        self.told_of_window = False
+        self.told_of_padding = False
         self.savings: list[Installed] = []
         self._reference: Any = None
         self._reference_adapter: dict[str, torch.Tensor] | None = None
@@ -324,4 +326,4 @@ def _check_head(policy: Policy) -> None:
             f"train it with backend='trl'"
         )
     if off != off:
-        warnings.warn("the model's logits are NaN before training", RewardKitWarning, stacklevel=2)
+        parallel.warn("the model's logits are NaN before training", stacklevel=2)

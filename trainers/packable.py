@@ -1,4 +1,4 @@
-"""Whether a model takes packed rows: tried once, on the first batch, against its plain rows."""
+"""Whether a model takes packed rows: tried against its plain rows, at the lengths that come up."""
 
 from __future__ import annotations
 
@@ -12,45 +12,90 @@ from rewardkit.errors import RewardKitWarning
 from rewardkit.trainers import parallel
 from rewardkit.trainers.attention import UnpackableError, install
 from rewardkit.trainers.head import token_logps
+from rewardkit.trainers.memory.shortage import free, out_of_memory
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.packing import Packed
 from rewardkit.trainers.rollout.batch import Completion
 
 __all__ = ["can_pack"]
 
-_LONGEST = 1024
-"""Tokens of a sequence on which it is tried: the trial must not need more memory than a step."""
+_LEAST = 8
+"""Tokens of the shortest sequence on which it is tried, if the model takes so many."""
+_BESIDE = 64
+"""Tokens at most of what stands beside the long sequence in a trial, so that the trial takes no
+more memory than a step on such a sequence."""
+_FAULTS = (UnpackableError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError)
+"""What a trial fails with."""
 
 
 def can_pack(policy: Policy, items: Sequence[Completion]) -> bool:
     """Whether these can be packed; warns once, with the reason, where they cannot.
 
-    The first call tries it: a prompt with two continuations and a sequence beside them, packed,
-    must have the log-probabilities that each has in a row by itself.
+    It is tried, by a prompt with two continuations and a sequence beside them, which packed must
+    have the log-probabilities that each has in a row by itself: the first time, and again, with
+    twice the length, where a sequence is longer than any that was tried. For what bounds the reach
+    of attention shows in longer ones alone, and configurations call it by many names.
+
+    For given items the answer is always the same: a run that resumes must come to the same bits.
     """
+    longest = max(len(c.prompt_ids) + len(c.ids) for c in items)
     if policy.packs is None:
         policy.window = _window(policy.base)
-        reason = _reason_against(policy, max(items, key=lambda c: len(c.prompt_ids + c.ids)))
+        refused = (install(model) for model in policy.bodies())
+        reason = next((one for one in refused if one is not None), None)
         policy.packs = reason is None
         if reason is not None and parallel.rank() == 0:  # all processes have the same model
-            _warn(policy, reason)
-    longest = max(len(c.prompt_ids) + len(c.ids) for c in items)
+            _warn_of_padding(policy, reason)
+    reached = longest if policy.window is None else min(longest, policy.window)
+    if policy.packs and reached > policy.packs_to and not _try(policy, items, reached):
+        return False
     if not policy.packs or policy.window is None or longest <= policy.window:
         return policy.packs
-    # Decided for each batch by itself: a run that resumes must come to the same.
-    if not policy.told_of_window:
-        _warn(policy, f"its attention reaches {policy.window} tokens, and a sequence has {longest}")
-        policy.told_of_window = True
+    _warn_of_padding(
+        policy, f"its attention reaches {policy.window} tokens, and a sequence has {longest}"
+    )
     return False
 
 
-def _warn(policy: Policy, reason: str) -> None:
-    warnings.warn(
-        f"{type(policy.base).__name__} is trained on padded rows, not on packed ones with shared "
-        f"prompts, which takes more time and memory: {reason}",
-        RewardKitWarning,
-        stacklevel=3,
-    )
+def _try(policy: Policy, items: Sequence[Completion], reached: int) -> bool:
+    """Find out whether it packs up to so many tokens or more, or else up to where it does; whether
+    there was memory for any trial at all."""
+    ids = max((c.prompt_ids + c.ids for c in items), key=len)
+    limits = [most for most in (policy.window, policy.context_length) if most is not None]
+    size = max(reached, min([max(_LEAST, 1 << (reached - 1).bit_length()), *limits]))
+    found: str | None = None
+    while size > policy.packs_to and (size >= _LEAST or found is None):
+        try:
+            reason = _reason_against(policy, ids, size)
+        except _NoMemoryError as error:  # says nothing of the model: tried again with later rows
+            _warn(policy, f"these rows are padded, as packed rows cannot be tried: {error}")
+            return False
+        if reason is None:
+            policy.packs_to = size
+        else:
+            found = found or reason
+            size = 1 << (size - 1).bit_length() - 1  # the next lower power of two
+    if found is not None:
+        policy.packs, policy.window = policy.packs_to > 0, policy.packs_to
+        short = f". Those with sequences of at most {policy.packs_to} tokens are packed"
+        if policy.packs or parallel.rank() == 0:
+            _warn_of_padding(policy, found + (short if policy.packs else ""))
+    return True
+
+
+def _warn_of_padding(policy: Policy, reason: str) -> None:
+    """Once, whatever the reason."""
+    if not policy.told_of_padding:
+        policy.told_of_padding = True
+        _warn(
+            policy,
+            "it is trained on padded rows, not on packed ones with shared prompts, which takes "
+            f"more time and memory: {reason}",
+        )
+
+
+def _warn(policy: Policy, text: str) -> None:
+    warnings.warn(f"{type(policy.base).__name__}: {text}", RewardKitWarning, stacklevel=5)
 
 
 def _window(model: Any) -> int | None:
@@ -67,22 +112,39 @@ def _window(model: Any) -> int | None:
     return min(found, default=None)
 
 
-def _reason_against(policy: Policy, item: Completion) -> str | None:
-    for model in policy.bodies():
-        reason = install(model)
-        if reason is not None:
-            return reason
-    trial = _trial((item.prompt_ids + item.ids)[: min(_LONGEST, policy.window or _LONGEST)])
+class _NoMemoryError(Exception):
+    """Not even the shortest trial fits."""
+
+
+def _reason_against(policy: Policy, ids: list[int], size: int) -> str | None:
+    """Why sequences of ``size`` tokens cannot be packed; where memory does not suffice for that,
+    why shorter ones cannot. Raises ``_NoMemoryError``."""
     training = policy.model.training
     policy.model.eval()
+    tokens, why = size, ""
     try:
-        return _disagreement(policy, trial)
-    except torch.OutOfMemoryError:  # says nothing of the model, and padded rows would take more
-        raise
-    except (UnpackableError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        return str(error).partition("\n")[0] or type(error).__name__
+        while True:
+            try:
+                found = _disagreement(policy, _trial(ids, tokens))
+                break
+            except _FAULTS as error:
+                found = str(error).partition("\n")[0] or type(error).__name__
+                if not out_of_memory(error):
+                    break
+                why = why or found
+            free()  # the error and its frames are gone now
+            if tokens <= _LEAST:
+                raise _NoMemoryError(f"out of memory with {tokens} tokens ({why})")
+            tokens = max(_LEAST, tokens // 2)
     finally:
         policy.model.train(training)
+    if why:
+        _warn(
+            policy,
+            f"whether it takes packed rows of {size} tokens was tried on {tokens}, as memory did "
+            f"not suffice for more ({why})",
+        )
+    return found
 
 
 def _disagreement(policy: Policy, trial: Sequence[Completion]) -> str | None:
@@ -101,13 +163,16 @@ def _disagreement(policy: Policy, trial: Sequence[Completion]) -> str | None:
     return None
 
 
-def _trial(ids: list[int]) -> list[Completion]:
-    """A prompt with two continuations, and another sequence, of the tokens of one."""
-    half = max(1, len(ids) // 2)
+def _trial(ids: list[int], tokens: int) -> list[Completion]:
+    """A prompt with two continuations, the first so long that both come to ``tokens``, and another
+    sequence; of some tokens, over and over."""
+    ids = (ids * -(-tokens // len(ids)))[:tokens]
+    half = max(1, tokens // 2)
+    short = min(half, _BESIDE)
     sequences = [
         (ids[:half], ids[half:] or ids),
-        (ids[:half], ids[::-1][: max(1, len(ids) - half)]),
-        (ids[::-1][:half], ids[half:] or ids),
+        (ids[:half], ids[::-1][:short]),
+        (ids[::-1][:short], ids[half:][:short] or ids[:short]),
     ]
     return [Completion(0, 0, k, p, c, False, "", []) for k, (p, c) in enumerate(sequences)]
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rewardkit.errors import ConfigError, RewardKitError, told
+from rewardkit._launch import launched, launched_rank
+from rewardkit.errors import ConfigError, RewardKitError, RewardKitWarning, told
 
 if TYPE_CHECKING:
     import torch
@@ -43,11 +45,9 @@ __all__ = [
     "spread",
     "start",
     "sum_gradients",
+    "warn",
     "whole",
 ]
-
-_LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What ``accelerate launch`` and ``torchrun`` set for each process."""
 
 _PATIENCE = timedelta(hours=6)
 """How long to wait for a process that is alive and says nothing: one may be judging for long. Of
@@ -72,14 +72,25 @@ def processes() -> int:
     """How many train together: of the process group there is, or as launched; 1 without either."""
     if _joined():
         return int(_distributed().get_world_size())
-    return int(os.environ["WORLD_SIZE"]) if _launched() else 1
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0; process 0 writes the run folder and to the terminal."""
     if _joined():
         return int(_distributed().get_rank())
-    return int(os.environ["RANK"]) if _launched() else 0
+    return launched_rank()
+
+
+def warn(text: str, *, stacklevel: int = 1) -> None:
+    """Warn, in process 0 alone, of what all find alike: of the model, say, or the configuration.
+
+    Args:
+        text: what is probably not meant.
+        stacklevel: as of :func:`warnings.warn`, from the caller on.
+    """
+    if rank() == 0:
+        warnings.warn(text, RewardKitWarning, stacklevel=stacklevel + 1)
 
 
 def start() -> None:
@@ -89,7 +100,7 @@ def start() -> None:
         ConfigError: if there are more processes than GPUs on this machine.
     """
     choose_device()
-    if _joined() or not _launched() or processes() == 1:
+    if _joined() or not launched() or processes() == 1:
         return
     import torch
 
@@ -109,7 +120,7 @@ def choose_device() -> None:
     """Make this process's own GPU the one meant by ``"cuda"``. Raises as :func:`start`."""
     import torch
 
-    if not (_launched() and torch.cuda.is_available()):
+    if not (launched() and torch.cuda.is_available()):
         return
     local, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local >= count:
@@ -277,10 +288,6 @@ def _others_alive() -> Iterator[None]:
             f"with an error that it printed itself ({str(error).splitlines()[0][:200]}). When that "
             f"is mended, go on with --resume"
         ) from error
-
-
-def _launched() -> bool:
-    return all(name in os.environ for name in _LAUNCHED)
 
 
 def _joined() -> bool:

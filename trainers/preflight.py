@@ -7,11 +7,9 @@ learn to please the other parts of the rubric, and a few minutes show whether th
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rewardkit.errors import RewardKitWarning
 from rewardkit.metrics import score_metrics
 from rewardkit.rubric import Rubric
 from rewardkit.trainers import parallel
@@ -58,8 +56,7 @@ def preflight(
         for k in _powers(samples):
             known = [pass_at_k(n, c, k) for n, c in groups if n >= k]
             metrics[f"preflight/pass@{k}/{name}"] = sum(known) / len(known) if known else None
-    if parallel.rank() == 0:
-        _warn(passed, items, rubric, metrics)
+    _warn(passed, items, rubric, metrics)
     return metrics
 
 
@@ -113,4 +110,4 @@ def _warn(
 
 
 def _say(text: str) -> None:
-    warnings.warn(f"preflight: {text}", RewardKitWarning, stacklevel=4)
+    parallel.warn(f"preflight: {text}", stacklevel=4)

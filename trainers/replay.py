@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Callable, MutableMapping, Sequence
 
-import torch
-
 from rewardkit.errors import RewardKitError, RewardKitWarning
 from rewardkit.trainers.config import GRPOConfig
+from rewardkit.trainers.memory.shortage import free, out_of_memory
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.packable import can_pack
 from rewardkit.trainers.plan import Room, Rows
@@ -19,8 +17,6 @@ __all__ = ["BUDGET", "agree_budget", "in_parts", "room_of"]
 
 BUDGET = "max_tokens_per_microbatch"
 """What a run carries its token budget as, once memory has not sufficed."""
-
-_TOLD = ("defaultcpuallocator", "out of memory", "alloc_failed", "can't allocate memory")
 
 
 def in_parts(
@@ -54,9 +50,7 @@ def in_parts(
         if failed is None:
             return
         undo()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free()
         part, why = failed
         carried[BUDGET] = _smaller(room, part, why)
 
@@ -93,16 +87,10 @@ def _first_that_fails(
         try:
             work(part)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             return part, str(error).partition("\n")[0] or type(error).__name__
     return None
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(words in str(error).lower() for words in _TOLD)
 
 
 def _smaller(room: Room, part: Sequence[Completion], why: str) -> int:
@@ -112,8 +100,8 @@ def _smaller(room: Room, part: Sequence[Completion], why: str) -> int:
         raise RewardKitError(
             f"out of memory: a single completion of {len(part[0].ids)} tokens after a prompt of "
             f"{len(part[0].prompt_ids)} does not fit ({why}). No weight was changed. Lower "
-            f"max_completion_length, take a smaller model, adapters (lora) or bf16, or set "
-            f"gradient_checkpointing=True"
+            f"max_completion_length (in a warm-up: shorten the example), take a smaller model, "
+            f"adapters (lora) or bf16, or set gradient_checkpointing=True"
         )
     budget = max(1, min(tokens, room.tokens or tokens) // 2)
     warnings.warn(

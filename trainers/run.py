@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -40,6 +40,12 @@ class RunConfig(Strict):
         load_in_4bit, bnb_4bit_quant_type, use_bnb_nested_quant: see :class:`QuantSettings`.
         grpo: the algorithm's settings.
     """
+
+    foreign: ClassVar = {
+        **dict.fromkeys(LoraSettings.model_fields, "it stands under lora"),
+        **dict.fromkeys(GRPOConfig.model_fields, "it stands under grpo"),
+        **{key: f"it would stand under grpo, but {why}" for key, why in GRPOConfig.foreign.items()},
+    }
 
     model: str
     rubric: str | dict[str, Any]

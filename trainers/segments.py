@@ -101,6 +101,11 @@ class Layout:
         """Whether the row is one sequence."""
         return len(self.families) == 1 and len(list(self.families[0].segments())) == 1
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence, its prompt included."""
+        return max(family.prefix + max(family.lengths) for family in self.families)
+
     def pieces(self, width: int) -> Pieces:
         """Every segment on itself, and what follows a prompt on the prompt; made once.
 

@@ -19,7 +19,7 @@ from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.batch import Rollouts
 
-__all__ = ["Progress", "Run", "data_digest", "generators", "weights_digest"]
+__all__ = ["Progress", "Run", "data_digest", "generators", "seed_generators", "weights_digest"]
 
 _FORMAT = 2
 _MAY_CHANGE = frozenset({
@@ -209,6 +209,14 @@ def generators() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
+
+
+def seed_generators(seed: int) -> None:
+    """Let every one of them begin anew."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.cuda.manual_seed_all(seed)
 
 
 def _put_back_generators(state: Mapping[str, Any]) -> None:

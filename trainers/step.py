@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 
 from rewardkit.errors import RewardKitError
-from rewardkit.trainers import parallel
 from rewardkit.trainers.coefficients import Coefficients
 from rewardkit.trainers.config import GRPOConfig
 from rewardkit.trainers.head import head_loss
@@ -19,12 +17,13 @@ from rewardkit.trainers.losses.objective import PolicyObjective, Tokens
 from rewardkit.trainers.losses.ragged import Ragged
 from rewardkit.trainers.losses.weights import Denominators
 from rewardkit.trainers.model import Policy
-from rewardkit.trainers.replay import BUDGET, agree_budget, in_parts
+from rewardkit.trainers.replay import BUDGET
 from rewardkit.trainers.rollout.batch import Completion
 from rewardkit.trainers.step_metrics import StepMetrics
 from rewardkit.trainers.tokens import flat_states
+from rewardkit.trainers.update import apply_gradients, make_gradients
 
-__all__ = ["StepPlan", "accumulate", "optimizer_step", "with_gradient"]
+__all__ = ["StepPlan", "accumulate", "optimizer_step", "remedy", "with_gradient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +119,25 @@ def optimizer_step(
     Raises:
         RewardKitError: if the loss or the gradient is not finite, or a single completion does not
             fit into memory; nothing has changed then.
+        HalfStepError: if memory does not suffice for the optimizer; some weights may have changed.
     """
     carried = {} if carried is None else carried
     plan = StepPlan.of(micro_batches, config, Coefficients.of(config, carried))
     if plan is None:
         return {"loss": None, "grad_norm": None, "skipped": 1}
-    loss, metrics = _learn(policy, optimizer, plan, config, carried)
-    norm = float(torch.nn.utils.clip_grad_norm_(policy.trainable(), config.max_grad_norm))
-    if not (math.isfinite(loss) and math.isfinite(norm)):
-        optimizer.zero_grad(set_to_none=True)
-        raise RewardKitError(
-            f"loss {loss} or gradient norm {norm} is not finite; this step changed no "
-            f"weight. Lower the learning rate, or look for NaN in the model"
-        )
-    parallel.check_same(lambda: {"gradient's norm": norm})
+    metrics = StepMetrics(config, plan.flat)
+    # Whole groups as far as may be, whose prompts are computed once.
+    items = sorted(plan.trained, key=lambda c: c.group)
+    loss, measured = make_gradients(
+        policy, optimizer, items, config, carried,
+        lambda part: accumulate(policy, part, plan, config, metrics),
+        metrics, forget=metrics.clear,
+    )  # fmt: skip
+    metrics = StepMetrics.merged(measured)
     rate = scheduler.get_last_lr()[0]
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    scheduler.step()
+    norm = apply_gradients(
+        policy, optimizer, scheduler, loss, config.max_grad_norm, remedy=remedy(policy, config)
+    )
     found = metrics.means(plan.coefficients)
     if BUDGET in carried:
         found[BUDGET] = carried[BUDGET]
@@ -147,40 +147,21 @@ def optimizer_step(
     return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **found}
 
 
-def _learn(
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    plan: StepPlan,
-    config: GRPOConfig,
-    carried: MutableMapping[str, float],
-) -> tuple[float, StepMetrics]:
-    """All gradients of a step, of which each process computes some; its loss, and what was measured
-    on the way."""
-    losses: list[float] = []
-    metrics = StepMetrics(config, plan.flat)
-    # Whole groups as far as may be, whose prompts are computed once.
-    mine = parallel.share(sorted(plan.trained, key=lambda c: c.group))
-
-    def work(part: list[Completion]) -> None:
-        losses.append(accumulate(policy, part, plan, config, metrics))
-
-    def undo() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        losses.clear()
-        metrics.clear()
-
-    def all_of_mine() -> tuple[float, StepMetrics, float | None]:
-        in_parts(policy, mine, config, carried, work, undo=undo)
-        return sum(losses), metrics, carried.get(BUDGET)
-
-    try:
-        made = parallel.gather(all_of_mine)
-        parallel.sum_gradients(policy.trainable())
-    except RewardKitError:
-        undo()
-        raise
-    agree_budget(carried, [budget for _, _, budget in made])
-    return sum(loss for loss, _, _ in made), StepMetrics.merged([found for _, found, _ in made])
+def remedy(policy: Policy, config: GRPOConfig) -> str:
+    """What to change where there is no memory for the optimizer; no key that is set already."""
+    changes = []
+    on_gpu = policy.device.type == "cuda"  # bitsandbytes' optimizers work there alone
+    if on_gpu and "8bit" not in config.optim:
+        changes.append("optim='adamw_8bit'")
+    if on_gpu and "paged" not in config.optim:
+        changes.append("optim='paged_adamw_8bit' which moves to the host")
+    if not policy.has_adapter:
+        changes.append("adapters (lora)")
+    changes.append("a smaller model")
+    return (
+        f"Take {', or '.join(changes)}, in a new run that begins with the last checkpoint as its "
+        f"model; or go on with --resume where there is more memory"
+    )
 
 
 def accumulate(

@@ -44,7 +44,7 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-LABELLED = ("math_equivalence", "math_heldout", "math_heldout2", "math_heldout3")
+LABELLED = ("math_equivalence", "math_heldout", "math_heldout2", "math_heldout3", "math_heldout4")
 
 
 @pytest.mark.parametrize("name", LABELLED)

@@ -52,6 +52,96 @@ def test_every_section_refuses_unknown_keys() -> None:
         RunConfig(model="m", rubric="r", data={"path": "d"}, output_dir="o", grpo={"beta": -1})  # type: ignore[arg-type]
 
 
+def _only(key: str, value: Any = 1) -> dict[str, Any]:
+    return {key: value}
+
+
+def test_a_key_of_trl_that_is_not_taken_says_why_or_what_to_set_instead() -> None:
+    """Every one that its users may have, with the value that they would leave."""
+    trl = pytest.importorskip("trl")
+    theirs = inspect.signature(trl.GRPOConfig).parameters
+    asked = [key for key in theirs if key not in GRPOConfig.model_fields]
+    assert len(asked) > 100
+    for key in asked:
+        with pytest.raises(ConfigError) as told:
+            GRPOConfig(**_only(key, theirs[key].default))
+        lines = str(told.value).splitlines()
+        assert len(lines) == 3, key
+        assert lines[2].startswith(f"{key}: "), key
+        assert len(lines[2]) > len(key) + 15, key
+
+
+def test_reasons_are_given_for_no_key_that_is_taken() -> None:
+    for cls in (GRPOConfig, LoraSettings, RunConfig):
+        assert not set(cls.foreign) & set(cls.model_fields) or cls is RunConfig
+    for key in ("learning_rat", "num_generation", "epsilon_hi"):
+        with pytest.raises(ConfigError, match=rf"\nkeys there.*\n{key}; did you mean '{key}\w+'\?"):
+            GRPOConfig(**_only(key))
+    with pytest.raises(ConfigError) as told:
+        GRPOConfig(zzz=1)  # type: ignore[call-arg]
+    assert len(str(told.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("vllm_mode", "and not by vLLM"),
+        ("use_liger_kernel", "head_budget_mib"),
+        ("log_completions", "rollouts/ of the run folder"),
+        ("num_completions_to_print", "rewardkit report"),
+        ("reward_weights", "the rubric's parts"),
+        ("generation_batch_size", "set steps_per_generation"),
+        ("max_prompt_length", "a prompt is never cut"),
+        ("sync_ref_model", "ref_refresh_every"),
+        ("warmup_ratio", "set warmup_steps"),
+        ("report_to", "nothing is sent anywhere"),
+        ("deepspeed", "backend: trl"),
+        ("output_dir", "beside grpo"),
+    ],
+)
+def test_what_users_of_trl_ask_for_most_names_its_counterpart(key: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\n{key}: .*{says}"):
+        GRPOConfig(**_only(key))
+
+
+def test_every_key_of_trls_that_bears_on_the_objective_is_taken() -> None:
+    taken = [
+        "beta",
+        "epsilon",
+        "epsilon_high",
+        "delta",
+        "num_iterations",
+        "steps_per_generation",
+        "scale_rewards",
+        "loss_type",
+        "mask_truncated_completions",
+        "top_entropy_quantile",
+        "importance_sampling_level",
+        "multi_objective_aggregation",
+        "use_bias_correction_kl",
+        "off_policy_mask_threshold",
+        "disable_dropout",
+        "num_generations",
+        "temperature",
+        "top_p",
+        "top_k",
+        "entropy_coef",
+    ]
+    assert set(taken) <= set(GRPOConfig.model_fields)
+
+
+def test_a_key_in_the_wrong_section_is_told_its_place() -> None:
+    run: dict[str, Any] = {"model": "m", "rubric": "r", "data": {"path": "d"}, "output_dir": "o"}
+    for key, place in (("learning_rate", "it stands under grpo"), ("r", "it stands under lora"),
+                       ("vllm_mode", "it would stand under grpo, but completions are")):  # fmt: skip
+        with pytest.raises(ConfigError, match=rf"\n{key}: {place}"):
+            RunConfig(**run, **_only(key))
+    with pytest.raises(ConfigError, match=r"RunConfig: grpo: (.|\n)*\nuse_vllm: completions are"):
+        RunConfig(**run, grpo={"use_vllm": True})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"\nlora_r: its name here"):
+        LoraSettings(lora_r=8)  # type: ignore[call-arg]
+
+
 def test_batches_count_completions_as_in_trl() -> None:
     config = GRPOConfig(
         num_generations=4, per_device_train_batch_size=8, gradient_accumulation_steps=2,

@@ -17,8 +17,16 @@ from transformers import AutoConfig
 
 from rewardkit.cli import main
 from rewardkit.trainers import GRPOConfig, LoraSettings
-from rewardkit.trainers.estimate import GIB, _by_layers, estimate, largest_context, largest_model
+from rewardkit.trainers.estimate import (
+    GIB,
+    _totals,
+    estimate,
+    largest_context,
+    largest_model,
+    peak_by_layers,
+)
 from rewardkit.trainers.memory.footprint import Case
+from rewardkit.trainers.rollout.cache import token_bytes
 
 TINY = {
     "hidden_size": 64, "intermediate_size": 160, "num_attention_heads": 4,
@@ -117,7 +125,32 @@ def test_two_heights_of_a_model_tell_the_rest(lora: Any, changes: dict[str, Any]
         max_completion_length=400, **changes,
     )  # fmt: skip
     case = Case(shape, torch.float32, grpo, lora, prompt=16, cuda=False)
-    assert _by_layers(case)(case) == pytest.approx(estimate(case).peak, rel=0.01)
+    assert peak_by_layers(case)(case) == pytest.approx(estimate(case).peak, rel=0.01)
+
+
+def test_a_budget_for_keys_and_values_is_that_of_all_layers() -> None:
+    """Two layers of them would go into it three times as often."""
+    shape = AutoConfig.for_model("llama", num_hidden_layers=6, **TINY)
+    grpo = GRPOConfig(
+        num_generations=8, per_device_train_batch_size=1, gradient_accumulation_steps=16,
+        max_completion_length=84, kv_budget_gib=4.5 * token_bytes(shape, 4) * 100 / GIB,
+    )  # fmt: skip
+    case = Case(shape, torch.float32, grpo, LoraSettings(r=4), prompt=16, cuda=False)
+    whole = estimate(case).phases["rollout"]
+    assert whole.tokens == 4 * 100
+    low, high = (_totals(case, layers)[1] for layers in (2, 4))
+    assert high + (high - low) == pytest.approx(whole.total, rel=0.01)
+
+
+def test_the_largest_context_is_one_of_which_a_completion_fits_the_budget() -> None:
+    """Beyond 832 tokens the budget does not hold one completion, and a run would be refused."""
+    shape = AutoConfig.for_model("llama", num_hidden_layers=6, **TINY)
+    grpo = GRPOConfig(
+        num_generations=2, per_device_train_batch_size=2, max_completion_length=400,
+        kv_budget_gib=token_bytes(shape, 4) * 832 / GIB,
+    )  # fmt: skip
+    case = Case(shape, torch.float32, grpo, LoraSettings(r=4), prompt=16, cuda=False)
+    assert largest_context(case, 2**40) == 768
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -229,20 +230,138 @@ def test_a_model_that_mixes_what_is_packed_is_found_out(small_model: MakeModel) 
     assert policy.packs is False
 
 
-def test_a_trial_for_which_memory_does_not_suffice_says_nothing_of_the_model(
+def with_a_window(policy: Policy, reach: int) -> Policy:
+    """Let it see so many tokens back, by a mask that its body makes and no configuration tells of;
+    a mask of four dimensions it takes as it is, as ``transformers`` has it."""
+
+    def look(_: torch.nn.Module, inputs: Any, given: dict[str, Any]) -> Any:
+        mask = given.get("attention_mask")
+        if mask is None or mask.ndim == 2:
+            rows, length = given["input_ids"].shape
+            back = torch.arange(length)[:, None] - torch.arange(length)
+            seen = ((back >= 0) & (back < reach)).expand(rows, 1, -1, -1)
+            given = {**given, "attention_mask": seen}
+        return inputs, given
+
+    policy.base.model.register_forward_pre_hook(look, with_kwargs=True)
+    return policy
+
+
+def test_a_fault_that_only_long_sequences_show_is_found_when_they_come_up(
+    small_model: MakeModel,
+) -> None:
+    policy = with_a_window(small_model("llama"), 20)
+    short, long = group(0, 6, [5, 2, 4]), group(1, 15, [12, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RewardKitWarning)
+        assert flat_states(policy, short).forwarded == 6 + 11
+    with pytest.warns(RewardKitWarning, match=r"differ by .* at most 16 tokens are packed") as told:
+        assert flat_states(policy, long).forwarded == 2 * 27
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RewardKitWarning)
+        assert flat_states(policy, short).forwarded == 6 + 11
+        for items in (short, long):
+            torch.testing.assert_close(
+                flat_logps(policy, items, PLAIN).logp, alone(policy, items), rtol=1e-4, atol=1e-4
+            )
+
+
+def test_what_is_found_does_not_depend_on_what_came_before(small_model: MakeModel) -> None:
+    """A run that resumes may meet the long rows first."""
+    found = []
+    batches = [group(0, 6, [5, 2, 4]), group(1, 15, [12, 3])]
+    for order in ((0, 1), (1, 0)):
+        policy = with_a_window(small_model("llama"), 20)
+        with pytest.warns(RewardKitWarning, match="at most 16 tokens"):
+            forwarded = {k: flat_states(policy, batches[k]).forwarded for k in order}
+        found.append((forwarded, policy.packs, policy.window))
+    assert found[0] == found[1]
+
+
+def test_it_is_tried_anew_only_where_a_sequence_is_longer_than_any_tried(
+    small_model: MakeModel,
+) -> None:
+    policy = small_model("llama")
+    tried = short_of_memory(policy, 10**9)
+    counts = []
+    for prompt in (5, 5, 9, 20, 26, 9, 60):  # 7, 7, 11, 22, 28, 11 and 62 tokens
+        flat_states(policy, group(0, prompt, [2, 1]))
+        counts.append(len(tried))
+        tried.clear()
+    assert counts == [4, 0, 4, 4, 0, 0, 4]
+    assert policy.packs_to == 64
+
+
+def test_a_window_that_only_the_attention_is_told_of_is_found(small_model: MakeModel) -> None:
+    policy = small_model("llama")
+    for layer in policy.base.model.layers:
+        plain = layer.self_attn.forward
+        layer.self_attn.forward = partial(plain, sliding_window=16)
+    with pytest.warns(RewardKitWarning, match=r"reaches 16 tokens.* at most 16 tokens are packed"):
+        flat_states(policy, mixed())
+    assert (policy.packs, policy.window) == (True, 16)
+
+
+def test_what_a_model_adds_to_its_attention_is_never_left_out(small_model: MakeModel) -> None:
+    """A bias on keys that is nothing at the beginning, so that no trial shows it; learned it would
+    never be."""
+    policy = small_model("doge")
+    items = mixed()
+    want = alone(policy, items)
+    with pytest.warns(RewardKitWarning, match="its attention has a mask of its own"):
+        got = flat_logps(policy, items, PLAIN).logp
+    assert policy.packs is False
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+def short_of_memory(policy: Policy, tokens: int) -> list[int]:
+    """Let no trial compute more than so many tokens; what was tried is noted."""
+    seen: list[int] = []
+
+    def look(_: torch.nn.Module, inputs: Any) -> None:
+        count = inputs[0].shape[:2].numel()
+        if not torch.is_grad_enabled():
+            seen.append(count)
+            if count > tokens:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    policy.base.model.layers[1].mlp.register_forward_pre_hook(look)
+    return seen
+
+
+def test_a_trial_for_which_memory_does_not_suffice_is_made_on_fewer_tokens(
     small_model: MakeModel,
 ) -> None:
     """Taken for an answer, the run would go on in padded rows, which take more."""
     policy = small_model("llama")
-
-    def short(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-
-    hook = policy.base.model.layers[1].register_forward_pre_hook(short)
-    with pytest.raises(torch.OutOfMemoryError):
+    seen = short_of_memory(policy, 40)
+    with pytest.warns(
+        RewardKitWarning, match=r"rows of 32 tokens was tried on 16, as .* \(CUDA out of memory"
+    ) as told:
+        states = flat_states(policy, mixed())
+    assert len(told) == 1
+    assert max(seen) > 40
+    assert policy.packs
+    assert states.forwarded < 7 * 29
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RewardKitWarning)
         flat_states(policy, mixed())
-    hook.remove()
-    flat_states(policy, mixed())
+
+
+def test_without_memory_for_any_trial_nothing_is_said_of_the_model(
+    small_model: MakeModel,
+) -> None:
+    policy = small_model("llama")
+    short_of_memory(policy, 0)
+    items = mixed()
+    with pytest.warns(RewardKitWarning, match=r"padded, as packed rows cannot be tried") as told:
+        assert flat_states(policy, items).forwarded == 7 * 29
+    assert len(told) == 1
+    policy.base.model.layers[1].mlp._forward_pre_hooks.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RewardKitWarning)
+        assert flat_states(policy, items).forwarded < 7 * 29
     assert policy.packs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from forked_runs import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewardkit import ConfigError
-from rewardkit.trainers import GRPOConfig, parallel
+from rewardkit import ConfigError, Rubric
+from rewardkit.trainers import GRPOConfig, Policy, parallel
+from rewardkit.trainers.rollout.decode import can_decode
+from rewardkit.verifiers import NumberVerifier, TagFormat
 
 
 @pytest.mark.parametrize(
@@ -215,3 +218,34 @@ def test_one_process_sends_nothing_and_copies_nothing() -> None:
     assert parallel.lead(lambda: found) is parallel.agree(lambda: found) is found
     parallel.check_same(lambda: pytest.fail("nobody to compare with"))
     assert (parallel.rank(), parallel.processes()) == (0, 1)
+
+
+def test_what_all_processes_find_alike_is_told_by_process_0_alone(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the rubric, of how the model is loaded, of its blocks and of its cache."""
+
+    def run() -> list[str]:
+        told: list[str] = []
+        monkeypatch.setattr(warnings, "showwarning", lambda text, *_, **__: told.append(str(text)))
+        warnings.simplefilter("always")
+        rubric = Rubric(
+            form=TagFormat("<answer>...</answer>").reward(3.0),
+            answer=NumberVerifier(extract="answer").reward(1.0),
+        )
+        assert rubric.linted
+        policy = Policy.load(str(tiny_model), dtype="bfloat16")
+        monkeypatch.setattr("rewardkit.trainers.memory.install._is_block", lambda _: False)
+        policy.save_memory(GRPOConfig(mlp_tile=8))
+        monkeypatch.setattr("rewardkit.trainers.rollout.decode._difference", lambda _: 1.0)
+        assert not can_decode(policy)
+        return told
+
+    first, second = values(in_processes(2, run))
+    assert second == []
+    assert len(first) == 4
+    for text, what in zip(
+        first, ("form-outweighs-answer", "hardly move", "mlp_tile has no effect", "with a cache"),
+        strict=True,
+    ):  # fmt: skip
+        assert what in text

@@ -217,9 +217,10 @@ def _optimizer(case: Case, policy: Policy, account: Account) -> tuple[Any, int]:
 
 
 def _train(case: Case, policy: Policy, optimizer: Any, account: Account) -> _Found:
-    _begin(account)
+    # Packed rows are tried here, and not within the account: the trial takes what memory there is.
     batch, alone = fullest(policy, case.grpo, case.prompt)
     tokens = tokens_of(policy, batch, case.grpo)
+    _begin(account)
     # This one micro-batch and nothing else, however many completions are in it.
     whole = {"per_device_train_batch_size": len(batch), "max_tokens_per_microbatch": None}
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)

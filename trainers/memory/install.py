@@ -9,7 +9,6 @@ recognised is left as it is.
 from __future__ import annotations
 
 import inspect
-import warnings
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
@@ -17,7 +16,8 @@ from typing import Any
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from rewardkit.errors import ConfigError, RewardKitWarning
+from rewardkit.errors import ConfigError
+from rewardkit.trainers import parallel
 from rewardkit.trainers.memory.lean_lora import lean_lora
 from rewardkit.trainers.memory.lean_norm import form_of, lean_norm
 from rewardkit.trainers.memory.offload import Mover, Offload, mover_for
@@ -104,9 +104,8 @@ def install(
     if offload:
         _offload(done, model, mover)
     if mlp_tile is not None and not done.blocks:
-        warnings.warn(
+        parallel.warn(
             f"{_name(model)} has no feed-forward block of a known kind: mlp_tile has no effect",
-            RewardKitWarning,
             stacklevel=3,
         )
     return done

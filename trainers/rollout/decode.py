@@ -9,7 +9,6 @@ go through the same head as in the loss, so both have the same log-probabilities
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from rewardkit.errors import RewardKitWarning
+from rewardkit.trainers import parallel
 from rewardkit.trainers.model import Policy
 from rewardkit.trainers.rollout.sampler import KeyedSampler
 
@@ -57,10 +56,9 @@ def _agrees(policy: Policy) -> bool:
     finally:
         policy.model.train(training)
     if off > (1e-3 if policy.base.dtype == torch.float32 else 0.3):
-        warnings.warn(
+        parallel.warn(
             f"{type(policy.base).__name__} gives other probabilities with a cache than without "
             f"(off by {off:.3g}): completions are written by transformers' generate instead",
-            RewardKitWarning,
             stacklevel=2,
         )
         return False

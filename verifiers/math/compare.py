@@ -190,11 +190,11 @@ class Comparer:
             return True
         if has_infinity(a) or has_infinity(g):
             return self._no()
-        if base_of(a) or base_of(g):
+        if base_of(g) not in ("", "10"):
+            # Its digits are asked for, in its base, which may be left out. Beside a gold without
+            # a base, 42_{16} has the value of 66: its digits alone are no 42.
             self._tier = "structure"
-            return digits_of(a) == digits_of(g) and (
-                "" in (base_of(a), base_of(g)) or base_of(a) == base_of(g)
-            )
+            return digits_of(a) == digits_of(g) and base_of(a) in ("", base_of(g))
         try:
             exact = study(a).value, study(g).value
         except (TooLarge, Undefined):

@@ -11,7 +11,7 @@ from typing import Any
 
 from rewardkit.verdict import Verdict
 from rewardkit.verifiers._decimal import gold_number
-from rewardkit.verifiers.extraction import gold_text
+from rewardkit.verifiers.extraction import extract, gold_text
 from rewardkit.verifiers.math.tree import Node, Op, Sym, number
 from rewardkit.verifiers.math.understood import Understood, studied, understood
 from rewardkit.verifiers.math.values import TooLarge, Undefined, study
@@ -59,10 +59,8 @@ def _one(answer: object) -> Understood | str:
 def _text(answer: str) -> Understood | str:
     """A gold in text: the answer alone, at the end of a solution, or in a sentence."""
     text = gold_text(answer)
-    if len(text) < len(answer) and "boxed" in answer:
-        end = answer.rfind(text) + len(text)
-        if _PERCENT_AFTER.match(answer, end):
-            text += "\\%"
+    if len(text) < len(answer) and ("boxed" in answer or "fbox" in answer):
+        text = _boxed(answer, text)
     found = understood(text)
     if isinstance(found, str) and text == answer.strip():
         from rewardkit.verifiers.math.sentences import marked
@@ -71,6 +69,17 @@ def _text(answer: str) -> Understood | str:
     if not isinstance(found, str) and _is_false(found.tree):
         return "an equation that does not hold"
     return found
+
+
+def _boxed(answer: str, text: str) -> str:
+    """The gold in a box, with what belongs to it and stands outside of the box."""
+    from rewardkit.verifiers.math.around import in_its_place
+
+    box = extract(answer, "boxed", None)
+    if box.text != text or box.span is None:
+        return text
+    placed = in_its_place(answer, box).text or text
+    return f"{text}\\%" if placed == text and _PERCENT_AFTER.match(answer, box.span[1]) else placed
 
 
 def _is_false(tree: Node) -> bool:

@@ -11,11 +11,19 @@ from rewardkit.verifiers.math.units import is_unit
 
 __all__ = ["alternative"]
 
+_FONT = r"\\(?:text|mathrm|mbox)[a-z]{0,2}\s?\{"
+_SPACE = r"\\[,;:! ]|~|\\q?quad(?![a-z])"
 _OR = re.compile(
-    r"[\s$}\])*.]{0,8}?(?:</answer>)?[,;(\s]{0,3}\(?"
-    r"(?:\bor\b|或者?|(?=maybe\b|perhaps\b|possibly\b))\s{0,3}"
+    rf"(?:[\s$}}\])*.]|{_SPACE}){{0,8}}?(?:</answer>)?[,;(\s]{{0,3}}\(?(?:{_FONT}\s{{0,3}})?"
+    r"(?:\bor\b|或者?|[∨]|\\(?:lor|vee)(?![a-z])|(?=maybe\b|perhaps\b|possibly\b))"
+    rf"(?:\s|{_SPACE}|\}}){{0,3}}"
     r"(?:(?:maybe|perhaps|possibly|else|even|just|it|is|be|could|can|might|may|the|answer)\s{1,3}){0,5}",
     re.IGNORECASE,
+)
+# "and 9" to the end of the sentence; a sentence that goes on says something else of it.
+_AND = re.compile(
+    rf"(?:[\s$}}\])*]|{_SPACE}){{0,8}}?,?\s?(?:{_FONT}\s{{0,3}})?\band\b(?:[\s$}}*]|{_SPACE}){{0,6}}"
+    r"([-−]?[0-9][0-9.,/]{0,20}|[-−]?\\[dt]?(?:frac|sqrt)[^$\n]{1,40}?)(?:[\s$.*]|\\[\])]){0,6}(?:\n|$)"
 )
 _WORD = re.compile(r"\s?\\?([A-Za-z]+)")
 _FORMULA = re.compile(r"\$([^$]{1,80})\$|\\\(([^\\]{1,80})\\\)")
@@ -25,8 +33,14 @@ _SAME = re.compile(
 )
 
 
-def alternative(text: str, stop: int) -> Understood | None:
-    """The value that "or" joins to an answer that ends at ``stop``, if that is all it can be."""
+def alternative(text: str, stop: int) -> tuple[str, Understood] | None:
+    r"""The value joined to an answer that ends at ``stop``, if that is all it can be.
+
+    With "or", or with "and": of "$\boxed{8}$ and $9$." the box is one value of two.
+    """
+    if (beside := _AND.match(text, stop)) is not None:
+        value = understood(beside[1].rstrip(".,"))
+        return ("and", value) if isinstance(value, Understood) else None
     joint = _OR.match(text, stop)
     if joint is None or _SAME.match(text, joint.end()):
         return None
@@ -43,7 +57,7 @@ def alternative(text: str, stop: int) -> Understood | None:
         value = understood(rest[start:stop])
     if isinstance(value, str) or any(_is_of_another_kind(part) for part in walk(value.tree)):
         return None
-    return value
+    return "or", value
 
 
 def _is_of_another_kind(part: object) -> bool:

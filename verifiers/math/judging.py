@@ -98,4 +98,5 @@ _TODO = {
     "int": "an integral",
     "diff": "a derivative",
     "det": "a determinant",
+    "base": "a number in another base",
 }

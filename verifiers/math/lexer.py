@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rewardkit.verifiers.math.units import is_unit
 from rewardkit.verifiers.math.vectors import UNIT_VECTORS
 
-__all__ = ["MAX_TOKENS", "Token", "Unsupported", "tokens"]
+__all__ = ["MAX_TOKENS", "Token", "Unsupported", "is_function", "joins_values", "tokens"]
 
 MAX_TOKENS = 20_000
 
@@ -137,6 +137,24 @@ _TOKEN = re.compile(
     r"|(?P<op>\\\\|\\\{|\\\}|\\\||\\\$|\*\*|<=|>=|!=|\+-|\+/-|==|\|\||\.\.\.|[-+*/^_(){}\[\]%|,;:=<>!&'√∛€£¥¢])"
     r"|(?P<cjk>[\u3400-\u9fff]+)"
 )
+# Commands beside a value that are no factor, root, sign or operator of it.
+_APART = frozenset(
+    {"rel", "dots", "and", "or", "to", "pmod", "circ", "degree", "%", "unit", "mark", "|", ":"}
+)
+
+
+def is_function(word: str) -> bool:
+    """True for the name of a function, as of ``sin x`` or ``sqrt 2``."""
+    return word in _FUNCTIONS or word in ("sqrt", "cbrt")
+
+
+def joins_values(name: str) -> bool:
+    r"""True for a command that makes one value of what stands beside it: ``\pi``, ``\cdot``."""
+    if name in _COMMANDS:
+        return _COMMANDS[name][0] not in _APART
+    return name in _FUNCTIONS or name in _GREEK
+
+
 _PLAIN_NUMBER = re.compile(r"(?P<number>[0-9]+(?:\.(?!\.)[0-9]*)?)")
 _OPENING, _CLOSING = frozenset({"(", "[", "\\{"}), frozenset({")", "]", "\\}"})
 _OPS = {

@@ -27,11 +27,11 @@ def again(
 ) -> tuple[Understood, Understood] | None:
     r"""Answer and gold read anew, or ``None``.
 
-    ``\boxed{42}`` percent, for a gold in percent; 12,34,567 as the Indians group it; 3,14 in the
+    ``\boxed{42}`` percent, read as 42 at first; 12,34,567 as the Indians group it; 3,14 in the
     countries of the decimal comma, for a gold that is one number, not two; words with one number
     among them, for a gold that is no words.
     """
-    if _is(gold, "percent") and found.span and _PERCENT.match(text, found.span[1]):
+    if found.span and _PERCENT.match(text, found.span[1]):
         return studied(Op("percent", (answer.tree,))), gold
     if (chosen := _choose(answer.tree)) is not None and _is_single(gold.tree):
         return studied(chosen), gold

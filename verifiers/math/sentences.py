@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from rewardkit.verdict import Span
 from rewardkit.verifiers import _scan
+from rewardkit.verifiers._boxes import is_joint
 from rewardkit.verifiers.extraction import Extraction, Retraction, Thinking, extract
-from rewardkit.verifiers.math.around import is_denied
+from rewardkit.verifiers.math.around import in_its_place, is_denied
 from rewardkit.verifiers.math.tree import Text, walk
 from rewardkit.verifiers.math.understood import Understood, understood
 from rewardkit.verifiers.math.units import is_unit
 from rewardkit.verifiers.math.words import NOT_UNITS
 
-__all__ = ["MAX_SENTENCE", "alone", "in_sentence", "marked", "widened"]
+__all__ = ["MAX_SENTENCE", "all_bold", "alone", "in_sentence", "marked", "widened"]
 
 MAX_SENTENCE = 400
 """Longest sentence in which a value is looked for, in characters."""
@@ -50,7 +51,7 @@ def in_sentence(text: str) -> Understood | None:
 
 def marked(text: str) -> Understood | None:
     """The value in a box or after "the answer is" in a text that is no value as a whole."""
-    inner = extract(text, ("boxed", "phrase"), None)
+    inner = in_its_place(text, extract(text, ("boxed", "phrase"), None))
     if inner.text is None or inner.text == text:
         return None
     value = understood(inner.text)
@@ -107,6 +108,15 @@ _MONTH = re.compile(
 )
 
 
+# "from 5 to 6", "5-6 days": the last number is no more the answer than the first. "It fell by 5 to
+# 3" and a date, 2020-03-04, are no ranges.
+_RANGE = re.compile(
+    r"(\bfrom\s{1,3})?(?<![0-9.,/^_-])(?<!\bby )([0-9][0-9.,]{0,20}%?)"
+    r"\s{0,2}\$?(to|through|until|[-–—~])\s{0,2}\$?$",
+    re.IGNORECASE,
+)
+
+
 def widened(text: str, found: Extraction) -> Extraction:
     """The last number of a text with what belongs to it: ``2.5 million``, ``3 hours``, ``2 and 3``.
 
@@ -119,6 +129,11 @@ def widened(text: str, found: Extraction) -> Extraction:
     if is_denied(text, start, stop):
         reason = "no answer: the last number is what it is not"
         return replace(found, text=None, span=None, raw=None, reason=reason)
+    if (ratio := _RANGE.search(text, max(0, start - 40), start)) is not None:
+        if ratio[1] or ratio[3] != "to":
+            reason = "no answer: the last number is the end of a range"
+            return replace(found, text=None, span=None, raw=None, reason=reason)
+        start = ratio.start(2)  # "8 to 9" is the ratio 8:9
     if (run := _run(text, start, stop)) is not None:
         start, stop = run
         return replace(found, text=text[start:stop], span=run, raw=text[start:stop])
@@ -162,6 +177,22 @@ def _run(text: str, start: int, stop: int) -> Span | None:
 
 
 _AROUND = frozenset(" \t\r\n\u3000$，。；：！？、<>") | {"\u00a0"}
+
+
+def all_bold(text: str, found: Extraction) -> Extraction:
+    """The last value in bold with those joined to it: "**8** or **9**" must not pay for 9."""
+    if found.span is None or found.rule != "last bold":
+        return found
+    first, items, either = found.span[0], [found.text or ""], False
+    for other in found.refused:
+        if other.span is None or not is_joint(text[other.span[1] : first]):
+            break
+        either = either or "or" in text[other.span[1] : first]
+        first, items = other.span[0], [other.text, *items]
+    if len(items) == 1:
+        return found
+    joined = (" or " if either else " ; ").join(items)
+    return replace(found, text=joined, span=(first, found.span[1]), refused=())
 
 
 def alone(

@@ -9,7 +9,7 @@ from fractions import Fraction
 from rewardkit.verifiers.math import calendar, families
 from rewardkit.verifiers.math.grammar import angle_of, as_set
 from rewardkit.verifiers.math.lexer import Token, Unsupported, tokens
-from rewardkit.verifiers.math.literals import literal
+from rewardkit.verifiers.math.literals import base_number, literal
 from rewardkit.verifiers.math.operators import Operators
 from rewardkit.verifiers.math.tree import Node, Num, Op, Sym, Text, free_symbols, number
 from rewardkit.verifiers.math.units import unit
@@ -33,6 +33,8 @@ def parse(text: str) -> Node:
         raise Unsupported(f"longer than {MAX_LENGTH} characters")
     if (moment := calendar.read(text)) is not None:
         return moment
+    if (based := _in_letters(text)) is not None:
+        return based
     worded = _TEXT.sub(r" \1 ", text).strip() if text.startswith("\\text") else text
     if worded[:1].isalpha() and len(worded) < 200 and (value := number_words(worded)) is not None:
         return number(value)
@@ -42,6 +44,22 @@ def parse(text: str) -> Node:
         if (words := _words(text)) is not None:
             return words
         raise
+
+
+_LETTERED = re.compile(
+    r"([0-9A-Z]{1,40})_\{?(?:\\text\s?\{)?\s?([1-3][0-9]|eleven|twelve|sixteen)\s?\}{0,2}"
+)
+
+
+def _in_letters(text: str) -> Node | None:
+    """``2A_{16}``, a number with letters among its digits; one letter alone is a name."""
+    match = _LETTERED.fullmatch(text) if "_" in text else None
+    if match is None or len(match[1]) < 2 or match[1].isdecimal():
+        return None
+    try:
+        return base_number(match[1], match[2])
+    except Unsupported:
+        return None  # a product of names
 
 
 def _parsed(text: str) -> Node:

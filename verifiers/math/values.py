@@ -88,7 +88,11 @@ class _Student:
         match node.kind:
             case "mixed":
                 return Study(self._total(values))
-            case "base" | "quantity":
+            case "base":
+                # The value of 42_{16} is 66, which the question may ask for.
+                open_ = todo if node.name.endswith("_10") else todo | {"base"}
+                return Study(values[0], open_, closed)
+            case "quantity":
                 return Study(values[0], todo, closed)
             case "neg":
                 return Study(None if values[0] is None else -values[0], todo, closed)

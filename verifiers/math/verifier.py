@@ -36,9 +36,10 @@ class MathVerifier(Verifier):
     r"""The answer equals the gold, as mathematics.
 
     Reads LaTeX, plain text and Unicode by a grammar of our own; the table of what it knows is in
-    the documentation. Equality is exact unless a tolerance is given; a gold of ten digits or more
-    stands for the exact value that it is the rounding of. A percentage is a hundredth of its
-    number, and a gold in percent may be answered by the number.
+    the documentation. Of a formula with a box in it, the side that the box stands in is the answer.
+    Equality is exact unless a tolerance is given; a gold of ten digits or more stands for the exact
+    value that it is the rounding of. A percentage is a hundredth of its number, and a gold in
+    percent may be answered by the number.
 
     Tiers, each of which decides or passes on: ``form`` (written the same), ``rational`` (exact
     values), ``structure`` (part by part: sets, intervals, relations, matrices, words), ``digits``
@@ -86,7 +87,7 @@ class MathVerifier(Verifier):
     traits: ClassVar[frozenset[str]] = frozenset({"answer", "whitespace", "thinking"})
     stands_on: ClassVar[tuple[str, ...]] = ("sympy",)
     blocking: ClassVar[bool] = True
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     extract: Extract = "auto"
     form: Form = "value"
@@ -123,11 +124,14 @@ class MathVerifier(Verifier):
                 return Verdict.incorrect(answer, **found.evidence)
             answer = words_only(found.text)
         status, tier, reason, gold = self._best(answer, accepted)
-        if status == "incorrect" and not (_is_number(answer.tree) and _are_numbers(accepted)):
+        if status == "incorrect" and (
+            not (_is_number(answer.tree) and _are_numbers(accepted))
+            or _is_percentage(sample.text, found)
+        ):
             second = self._read_again(sample.text, found, answer, accepted)
             status, tier, reason, gold = second or (status, tier, reason, gold)
-        if status == "correct" and (other := self._hedge(sample.text, found, accepted)):
-            status, reason = "incorrect", f"hedged: or {other}"
+        if status == "correct" and (hedge := self._hedge(sample.text, found, accepted)):
+            status, reason = "incorrect", f"hedged: {hedge}"
         evidence = found.evidence
         evidence["details"] = {"value": answer.shown, "gold": gold.shown, "tier": tier}
         if status == "correct":
@@ -160,17 +164,22 @@ class MathVerifier(Verifier):
             return ""
         from rewardkit.verifiers.math.hedges import alternative
 
-        other = alternative(text, stop)
+        joined = alternative(text, stop)
+        if joined is None:
+            return ""
+        joint, other = joined
         # A tenth of the budget: what the words after an answer hold must not double its cost.
         loose = replace(self, form="any", cpu_s=self.cpu_s / 10)
-        if other is None or loose._best(other, accepted)[0] == "correct":
+        if loose._best(other, accepted)[0] == "correct":
             return ""
+        if joint == "and":
+            return f"and {other.shown}"
         # One may be the rounding of the other: "1/3 or 0.333".
         both = understood(f"{found.text} \\approx {other.text or other.shown}")
         answer = understood(found.text or "")
         if isinstance(both, str) or isinstance(answer, str):
-            return other.shown
-        return "" if loose._judged(both, answer)[0] == "correct" else other.shown
+            return f"or {other.shown}"
+        return "" if loose._judged(both, answer)[0] == "correct" else f"or {other.shown}"
 
     def _found(self, text: str) -> Extraction:
         how = AUTO_MATH if self.extract == "auto" else self.extract
@@ -185,10 +194,15 @@ class MathVerifier(Verifier):
             if found.span is not None:
                 return sentences.widened(text, found)
             return sentences.alone(text, found, self.thinking, self.retraction)
-        if found.rule == _LAST_BOX:
+        if found.rule in _BOXES:
             from rewardkit.verifiers.math.around import in_its_place
 
             return in_its_place(text, found)
+        if found.rule in _MARKED and found.span is not None:
+            from rewardkit.verifiers.math.around import measured
+            from rewardkit.verifiers.math.sentences import all_bold
+
+            return measured(text, all_bold(text, found), found.span[1])
         return found
 
     def _best(
@@ -232,10 +246,13 @@ def _on_a_stack_of_its_own(judge: Callable[[Sample], Verdict], sample: Sample) -
             return Verdict.incorrect("not supported: nested too deeply")
 
 
-_JOINED = re.compile(r"\b(?:or|maybe|perhaps|possibly)\b|或", re.IGNORECASE)
+_JOINED = re.compile(
+    r"\b(?:or|and|maybe|perhaps|possibly)\b|[或∨]|\\(?:lor|vee)(?![a-z])", re.IGNORECASE
+)
 _BARE_LENGTH = 200
 """Longest completion that may be nothing but an answer, without any marker."""
-_LAST_BOX = "last \\boxed{}"
+_BOXES = frozenset({"last \\boxed{}", "last boxes, as a list"})
+_MARKED = frozenset({"last bold", "last formula"})
 _UNMARKED = frozenset({"auto", "last bold", "last formula", "last number"})
 _IN_PROSE = frozenset({"last number", 'last "answer is"'})
 
@@ -245,6 +262,14 @@ def _is_bare_answer(text: str) -> bool:
     value = understood(text)
     # Words beside the mathematics: a sentence, whose answer is found by its marks.
     return isinstance(value, Understood) and not any(isinstance(n, Text) for n in walk(value.tree))
+
+
+def _is_percentage(text: str, found: Extraction) -> bool:
+    """True if a percent sign or word may stand after the answer."""
+    if found.span is None:
+        return False
+    after = text[found.span[1] : found.span[1] + 14]
+    return "%" in after or "pct" in after or "per" in after
 
 
 def _are_numbers(accepted: list[Understood]) -> bool:

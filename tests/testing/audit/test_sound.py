@@ -56,16 +56,13 @@ COMPOSED: dict[str, Any] = {
 }
 """Made of the verifiers above, so that texts that are hostile to those need not be tried again."""
 
-IGNORE = {"math": ["other-base"], "math, one box": ["other-base"]}
-"""42 in base 16 is taken for 42: see docs/audit.md."""
-
 
 @pytest.mark.parametrize("name", [*ANSWERS, *COMPOSED])
 def test_no_attack_out_earns_an_honest_wrong_answer(name: str) -> None:
     what = {**ANSWERS, **COMPOSED}[name]
     quick = [family for family in FAMILIES if family != "hostile"]
     families = quick if name in COMPOSED else FAMILIES
-    report = audit(what, SUMS, rows=1, families=families, ignore=IGNORE.get(name, ()))
+    report = audit(what, SUMS, rows=1, families=families)
     assert report.ok, str(report)
     assert not report.blind
     assert report.right is not None
@@ -128,7 +125,7 @@ def test_the_demo_has_no_alarm(root: Path) -> None:
 
 def test_the_word_problems_have_no_alarm(root: Path) -> None:
     words = audit(root / "examples/word_problems/rubric.yaml",
-                  root / "examples/word_problems/test.jsonl", rows=1, ignore=["other-base"])  # fmt: skip
+                  root / "examples/word_problems/test.jsonl", rows=1)  # fmt: skip
     assert words.ok, str(words)
     assert not words.blind
 
