@@ -91,7 +91,9 @@ def _in_folder(
     world: World,
 ) -> Zygote:
     """Without namespaces: an ordinary user's process in a folder of its own."""
-    os.setsid()
+    # A group of its own, but no session: a scheduler that shares by sessions would let many lanes
+    # outweigh the trainer.
+    os.setpgid(0, 0)
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     _die_first()
     alone, ruleset = isinstance(world, Alone), -1
