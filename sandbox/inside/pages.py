@@ -94,6 +94,6 @@ def _enlarge(code: _Mapping) -> None:
     ctypes.memmove(copy, start, size)
     # In small pages it would be worse than as it was.
     if _madvise(copy, size, _MADV_COLLAPSE) == 0 and not _mprotect(copy, size, _READ | _EXECUTE):
-        _mremap(copy, size, size, _MREMAP_MAYMOVE_FIXED, start)  # at one stroke, or not at all
+        _mremap(copy, size, size, _MREMAP_MAYMOVE_FIXED, start)  # at one stroke
     _munmap(room, copy - room)
     _munmap(copy, room + _HUGE + size - copy)  # what is left of it

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from forked_runs import in_processes
+from shortages import cuda_like, pythons, the_processors
 
 from rewardkit import Rubric
 from rewardkit.errors import HalfStepError
@@ -27,18 +28,6 @@ from rewardkit.trainers import (
 from rewardkit.trainers.update import apply_gradients
 
 ROWS = [{"prompt": f"{i}+{i}="} for i in range(8)]
-
-
-def cuda_like() -> None:
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-
-
-def the_processors() -> None:
-    torch.empty(2**60, dtype=torch.uint8)  # torch's own allocator says no
-
-
-def pythons() -> None:
-    bytearray(2**60)
 
 
 def otherwise() -> None:

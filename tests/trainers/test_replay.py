@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from shortages import cuda_like, pythons, the_processors
 
 from rewardkit import RewardKitError, Rubric
 from rewardkit.errors import RewardKitWarning
@@ -20,18 +21,6 @@ from rewardkit.trainers.step import optimizer_step
 
 ROWS = [{"prompt": f"{i}+{i}="} for i in range(8)]
 LENGTHS = [9, 3, 12, 5, 7, 4]
-
-
-def cuda_like() -> None:
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-
-
-def the_processors() -> None:
-    torch.empty(2**60, dtype=torch.uint8)  # torch's own allocator says no
-
-
-def pythons() -> None:
-    bytearray(2**60)
 
 
 def limit(policy: Policy, tokens: int, fail: Callable[[], None] = cuda_like) -> list[int]:
