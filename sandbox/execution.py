@@ -129,11 +129,12 @@ def run_calls(lane: Lane, request: CallsRequest, begun: Begun = lambda *_: None)
     with _laid_out(lane, request.files), MemoryFiles() as memory:
         payload = memory.given(pack_payload(request.source, request.files, request.driver))
         replies = memory.taken()
+        said = memory.written(replies)
         order = _order(CALLS, request, lane)._replace(
             calls=len(request.arguments), reply_kb=request.reply_kb, budget_s=request.budget_s
         )
         arguments = memory.given(_table(request.arguments))
-        begun(lane, lane.send(order, [payload, arguments, replies]))
+        begun(lane, lane.send(order, [payload, arguments, said]))
         waits = PATIENCE * request.limits.wall_seconds * (2 * len(request.arguments) + 1)
         loading, *calls = lane.receive(waits)
         is_spent = bool(calls) and CAUSES[calls[-1].cause] == "spent"

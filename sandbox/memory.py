@@ -39,6 +39,11 @@ class MemoryFiles:
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
         return fd
 
+    def written(self, fd: int) -> int:
+        """Another descriptor of such a file, that can be written to and not read."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        return self.kept(os.open(f"/proc/self/fd/{fd}", flags))
+
     def kept(self, fd: int) -> int:
         """Another descriptor that is to be closed with the rest."""
         self._fds.append(fd)

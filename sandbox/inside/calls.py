@@ -20,6 +20,7 @@ from .linux import fork_beside
 
 __all__ = [
     "ARGUMENTS",
+    "COPY",
     "GO",
     "HELLO",
     "MARK",
@@ -37,6 +38,10 @@ GO, ARGUMENTS, REPLIES = 60, 61, 62
 HELLO = struct.Struct("<i")
 """What is said over ``GO``: by the zygote, which call to make; in answer, by what process. The
 process that has loaded says 0 when it is ready."""
+
+COPY = struct.Struct("<ii")
+"""What a stem answers: the copy's process id, and a descriptor of it, in a table of descriptors
+that is the zygote's as well."""
 
 TABLE = struct.Struct("<QQ")
 """Where each argument lies in the arguments' file, which begins with the table: start, length."""
@@ -66,12 +71,18 @@ def load_and_call(source: bytes, driver: bytes) -> int:
     return _serve(call)
 
 
-def be_stem(driver: bytes, orders: int, copy: Callable[[Driven, bytes], int]) -> int:
+def be_stem(
+    driver: bytes,
+    orders: int,
+    fork: Callable[[], tuple[int, int]],
+    copy: Callable[[Driven, bytes], int],
+) -> int:
     """Run the driver, then make a copy of this process for each order. No judged code comes here.
 
     Args:
         driver: compiled; it defines ``load`` and ``call``.
-        orders: as :data:`GO`, but out of reach for judged code.
+        orders: as :data:`GO`, but out of reach for judged code, and answered by :data:`COPY`.
+        fork: makes the copy; its process id, and a descriptor of it.
         copy: what a copy does, given these two and the argument of its call.
 
     Returns:
@@ -83,10 +94,10 @@ def be_stem(driver: bytes, orders: int, copy: Callable[[Driven, bytes], int]) ->
     while order := read(orders, HELLO.size):
         (number,) = HELLO.unpack(order)
         argument = _argument(number)
-        pid = fork_beside()
-        if pid == 0:
+        made = fork()
+        if made[0] == 0:
             return copy(driven, argument)
-        write(orders, HELLO.pack(pid))
+        write(orders, COPY.pack(*made))
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from . import linux
 
-__all__ = ["ALL", "READ", "WRITE", "confine", "prepared", "version"]
+__all__ = ["ALL", "READ", "WRITE", "be_lonely", "confine", "lonely", "prepared", "version"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every machine
 _ASK_VERSION = 1
@@ -32,7 +32,8 @@ ALL = (1 << 16) - 1
 # (version, access rights on files that it knows)
 _RIGHTS = ((1, (1 << 13) - 1), (2, 1 << 13), (3, _TRUNCATE), (5, _DEVICE_IOCTL))
 _TCP = 3  # bind and connect, from version 4
-_SCOPES = 3  # abstract sockets and signals outside, from version 6
+_SCOPES, _SIGNALS = 3, 2  # abstract sockets and signals outside, from version 6
+_SCOPED_SINCE = 6
 
 
 class _Ruleset(ctypes.Structure):
@@ -82,9 +83,26 @@ def confine(ruleset: int) -> None:
     os.close(ruleset)
 
 
+def lonely() -> int:
+    """A descriptor of a ruleset for :func:`be_lonely`; -1 where the kernel cannot (before 6.12)."""
+    if version() < _SCOPED_SINCE:
+        return -1
+    return _created(_Ruleset(0, 0, _SIGNALS), 24)
+
+
+def be_lonely(ruleset: int) -> None:
+    """From now on this process can signal itself and its descendants only. Raises ``OSError``."""
+    if linux.call(_RESTRICT_SELF, ruleset, 0) < 0:
+        raise OSError("landlock_restrict_self")
+
+
 def _new_ruleset(known: int, handled: int) -> int:
-    attributes = _Ruleset(handled, _TCP if known >= 4 else 0, _SCOPES if known >= 6 else 0)
-    size = 24 if known >= 6 else 16 if known >= 4 else 8
+    is_scoped = known >= _SCOPED_SINCE
+    attributes = _Ruleset(handled, _TCP if known >= 4 else 0, _SCOPES if is_scoped else 0)
+    return _created(attributes, 24 if is_scoped else 16 if known >= 4 else 8)
+
+
+def _created(attributes: _Ruleset, size: int) -> int:
     return linux.system_call(
         _CREATE_RULESET, ctypes.byref(attributes), size, 0, what="landlock_create_ruleset"
     )

@@ -78,7 +78,7 @@ def _sealed(control: socket.socket, ledger: Ledger, shown: Shown) -> Zygote:
     zygote = Zygote(control, ledger, Sealed(), scratch, "/tmp", own)
     rules = root.rules(shown, own_root=True)
     ruleset = landlock.prepared(rules) if landlock.version() else -1
-    _confine(ruleset, seccomp.common(may_add_filters=False))
+    _confine(ruleset, seccomp.common())
     return zygote
 
 
@@ -96,18 +96,19 @@ def _in_folder(
     os.setpgid(0, 0)
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     _die_first()
-    alone, ruleset = isinstance(world, Alone), -1
+    ruleset = -1
     nobody = namespaces.nobody_for(os.getpid())
     kept = Reach(shown).kept if nobody is not None else NOTHING_KEPT
-    if alone:
+    if isinstance(world, Alone):
         rights = landlock.ALL if writable else landlock.READ
         ruleset = landlock.prepared([*root.rules(shown, own_root=False), (folder, rights)])
     if nobody is not None:
         os.chown(folder, nobody, nobody)
         namespaces.drop_root(nobody)
     zygote = Zygote(control, ledger, world, None, folder, own=1, kept=kept)
-    if alone:
-        _confine(ruleset, seccomp.common(may_add_filters=True))
+    if isinstance(world, Alone):
+        # In this order: the second forbids further ones.
+        _confine(ruleset, seccomp.alone(may_signal=world.may_signal), seccomp.common())
     return zygote
 
 
@@ -121,7 +122,7 @@ def _die_first() -> None:
         return  # a container may keep its /proc from being written: then as it is
 
 
-def _confine(ruleset: int, filter_code: bytes) -> None:
+def _confine(ruleset: int, *filters: bytes) -> None:
     """Give up all rights for good: judged processes are born without them."""
     linux.drop_capabilities()
     linux.die_with_parent()  # the changes of user above have taken it back
@@ -129,4 +130,5 @@ def _confine(ruleset: int, filter_code: bytes) -> None:
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     if ruleset >= 0:
         landlock.confine(ruleset)
-    linux.Filter(filter_code).put_on()
+    for program in filters:
+        linux.filter_calls(program)

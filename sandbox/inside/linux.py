@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import struct
 from functools import partial
 
 __all__ = [
@@ -22,11 +21,13 @@ __all__ = [
     "NEW_PID",
     "NEW_USER",
     "NEW_UTS",
-    "Filter",
     "allow_dumps",
     "bind_read_only",
+    "call",
+    "cpu_clock",
     "die_with_parent",
     "drop_capabilities",
+    "filter_calls",
     "fork",
     "fork_beside",
     "make_read_only",
@@ -50,10 +51,10 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
-_OPERAND_AT = 4  # in an instruction of 8 bytes
 
 _SYS_CLONE, _SYS_PIVOT_ROOT, _SYS_MOUNT_SETATTR = 56, 155, 442  # x86_64
 _CLONE_PARENT, _SIGCHLD, _SIGKILL = 0x8000, 17, 9
+_CPU_CLOCK = 2  # what the scheduler counts
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -61,8 +62,10 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # while the lock is free could leave the child without it.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_clone = _libc["syscall"]  # a handle of its own, whose arguments need no thought: plain C ints
-_clone.restype = ctypes.c_long
+call = _libc["syscall"]
+"""A raw system call whose arguments are whole numbers of 32 bits, by the shortest way; -1 on
+failure."""
+call.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 
@@ -101,8 +104,13 @@ fork = _libc.fork
 processes with threads, which ours never have. Returns -1 on failure, like C."""
 
 
-fork_beside = partial(_clone, _SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0)
+fork_beside = partial(call, _SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0)
 """A copy of this process as its sibling: *our* parent is told its end. As :data:`fork`."""
+
+
+def cpu_clock(pid: int) -> int:
+    """The clock of a process's processor seconds, as in ``clock_getcpuclockid(3)``."""
+    return (~pid << 3) | _CPU_CLOCK
 
 
 def unshare(flags: int) -> None:
@@ -174,26 +182,19 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
 
 
-class Filter:
-    """A seccomp filter, ready to be put on.
+def filter_calls(program: bytes) -> None:
+    """Put a seccomp filter on, for good, on this process and its descendants.
 
     Args:
         program: packed ``sock_filter`` instructions.
+
+    Raises:
+        OSError: the kernel refuses.
     """
-
-    def __init__(self, program: bytes) -> None:
-        self._code = ctypes.create_string_buffer(program, len(program))
-        self._wrapped = _FilterProgram(len(program) // 8, ctypes.addressof(self._code))
-        self._address = ctypes.addressof(self._wrapped)
-
-    def set_operand(self, place: int, value: int) -> None:
-        """Put a value into the instruction at that byte."""
-        struct.pack_into("<I", self._code, place + _OPERAND_AT, value)
-
-    def put_on(self) -> None:
-        """For good, on this process and its descendants. Raises ``OSError``."""
-        if _libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._address, 0, 0) < 0:
-            _check(-1, "seccomp")
+    code = ctypes.create_string_buffer(program, len(program))
+    wrapped = _FilterProgram(len(program) // 8, ctypes.addressof(code))
+    if _libc.prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(wrapped), 0, 0) < 0:
+        _check(-1, "seccomp")
 
 
 def drop_capabilities() -> None:

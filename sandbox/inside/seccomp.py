@@ -2,19 +2,17 @@
 
 An allowlist, so that a call invented tomorrow is refused. Two filters:
 
-- :func:`common` is put on the zygote itself, once; judged processes are born with it.
-- :func:`alone` is for judged processes that have no process namespace: it lets them signal nobody
-  but themselves, read no clock of another, and start threads only. It names the process, so it is
-  put on each of them.
+- :func:`common` is put on every zygote; judged processes are born with it.
+- :func:`alone` is put on those that have no process namespace as well. What lets a zygote do more
+  than the processes that it forks is in :mod:`.rights`.
 """
 
 from __future__ import annotations
 
 import errno
 import signal
-import struct
 
-from . import bpf
+from . import bpf, rights
 from .syscalls import ABSENT, ALLOWED, CHECKED, LAST_KNOWN, NUMBERS
 
 __all__ = ["ARGUMENTS", "MACHINES", "alone", "common"]
@@ -31,8 +29,9 @@ ARGUMENTS = tuple(range(16, 64, 8))
 """Where the low halves of a call's six arguments lie in its description."""
 
 _NEW_NAMESPACES, _TRACED, _THREAD = 0x7E020000, 0x2000, 0x10000
-_AF_UNIX, _MAP_HUGETLB = 1, 0x40000
-_SOME_PID = 0x7FFFFFFE  # no number of a system call, no flag
+_PID_DESCRIPTOR = 0x1000
+_AF_UNIX, _MAP_HUGETLB, _MAP_GROWSDOWN, _MAP_HERE = 1, 0x40000, 0x100, 0x100010
+_MREMAP_MAYMOVE = 1
 _IOCTLS = (
     0x5401,  # TCGETS: "is this a terminal?"
     0x5413,  # TIOCGWINSZ
@@ -50,7 +49,7 @@ _FCNTLS = (
 )
 # Not SETOWN and SETSIG, which would have the kernel send signals to others; not SETPIPE_SZ: what
 # lies in pipes no limit counts.
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP = 1, 22
+_PR_SET_PDEATHSIG = 1
 _PRCTLS = (
     2,  # GET_PDEATHSIG
     3,  # GET_DUMPABLE
@@ -66,12 +65,8 @@ _PRCTLS = (
 )
 
 
-def common(*, may_add_filters: bool) -> bytes:
-    """The allowlist as a packed program.
-
-    Args:
-        may_add_filters: whether a process under it may add another (:func:`alone`).
-    """
+def common() -> bytes:
+    """The allowlist as a packed program."""
     lines = [
         bpf.load(_ARCH),
         # 32-bit calls have other numbers: none may pass.
@@ -90,44 +85,103 @@ def common(*, may_add_filters: bool) -> bytes:
         *_sendto(),
         *_second_in("ioctl", _IOCTLS, "no terminal"),
         *_second_in("fcntl", _FCNTLS, "deny"),
-        *_prctl(may_add_filters),
+        *_prctl(),
     ]
     return bpf.assemble([*lines, *_verdicts()])
 
 
-def alone() -> tuple[bytes, int]:
-    """The filter for a process without a process namespace, and at which byte is the instruction
-    whose operand is to be its own process id."""
-    to_itself = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+def alone(*, may_signal: bool) -> bytes:
+    """The filter without a process namespace: threads but no processes, no clock of another.
+
+    Args:
+        may_signal: whether signals may be sent, because Landlock keeps them to the process itself.
+    """
     # (Landlock knows truncate since its third version only.)
-    never = ("tkill", "pidfd_open", "pidfd_send_signal", "fork", "vfork", "truncate")
+    never = ["tkill", "pidfd_open", "pidfd_send_signal", "fork", "vfork", "truncate"]
+    if not may_signal:
+        never += ["kill", "tgkill", "rt_tgsigqueueinfo"]
+    never += _MAPPING_ANYWHERE
     lines = [bpf.load(_NUMBER)]
-    lines += [bpf.equal(NUMBERS[name], "own") for name in to_itself]
     lines += [bpf.equal(NUMBERS[name], "deny") for name in never]
     lines += [bpf.equal(NUMBERS[name], "pretend") for name in _UNGUARDED]
-    lines += [bpf.equal(NUMBERS[name], "clock") for name in _CLOCKED]
+    lines += [bpf.equal(NUMBERS[name], "other clocks") for name in _CLOCKED]
     lines += [
         bpf.equal(NUMBERS["clone"], "clone"),
-        bpf.equal(NUMBERS["prctl"], "prctl", "allow"),
-        bpf.label("clock"),
-        bpf.load(ARGUMENTS[0]),
-        bpf.any_bit(_CLOCK_OF_A_PROCESS, "deny", "allow"),
-        bpf.label("own"),
-        bpf.load(ARGUMENTS[0]),
-        bpf.equal(_SOME_PID, "allow", "deny"),
+        bpf.equal(NUMBERS["clock_gettime"], "clock_gettime"),
+        bpf.equal(NUMBERS["rt_sigqueueinfo"], "rt_sigqueueinfo"),
+        bpf.equal(NUMBERS["mmap"], "mmap"),
+        bpf.equal(NUMBERS["munmap"], "low"),
+        bpf.equal(NUMBERS["mprotect"], "low"),
+        bpf.equal(NUMBERS["mremap"], "mremap", "allow"),
         bpf.label("clone"),
         bpf.load(ARGUMENTS[0]),
-        bpf.any_bit(_THREAD, "allow", "deny"),
-        bpf.label("prctl"),
+        bpf.any_bit(_THREAD, "allow"),
+        bpf.any_bit(_PID_DESCRIPTOR, "", "deny"),
+        *_pointer_is(2, rights.DESCRIPTOR_AT),
+        bpf.label("clock_gettime"),
         bpf.load(ARGUMENTS[0]),
-        bpf.equal(_PR_SET_SECCOMP, "deny", "allow"),
+        bpf.any_bit(_CLOCK_OF_A_PROCESS, "", "allow"),
+        *_pointer_is(1, rights.CLOCK_AT),
+        bpf.label("other clocks"),
+        bpf.load(ARGUMENTS[0]),
+        bpf.any_bit(_CLOCK_OF_A_PROCESS, "deny", "allow"),
+        bpf.label("rt_sigqueueinfo"),
+        *([bpf.jump("allow")] if may_signal else _pointer_is(2, rights.SIGNAL_AT)),
+        *_mapping_elsewhere(),
     ]
-    program = bpf.assemble([*lines, *_verdicts()])
-    return program, program.index(struct.pack("<I", _SOME_PID)) - 4
+    return bpf.assemble([*lines, *_verdicts()])
+
+
+def _pointer_is(argument: int, address: int) -> list[bpf.Line]:
+    return [
+        bpf.load(ARGUMENTS[argument]),
+        bpf.equal(address, "", "deny"),
+        bpf.load(ARGUMENTS[argument] + 4),
+        bpf.equal(0, "allow", "deny"),
+    ]
+
+
+# What maps memory at addresses that a filter does not see: a new program its segments, arch_prctl
+# the kernel's own pages, which can then be made writable.
+_MAPPING_ANYWHERE = ("execve", "execveat", "arch_prctl")
+
+
+def _mapping_elsewhere() -> list[bpf.Line]:
+    """The page that is in the place of the page of rights stays, and nobody may read or write it.
+
+    It is not enough that nothing can be mapped there by name: were there a gap, the kernel would
+    take it for who asks for no address, once all gaps above are too small.
+    """
+    return [
+        bpf.label("mmap"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.any_bit(_MAP_GROWSDOWN, "deny"),
+        bpf.load(ARGUMENTS[0] + 4),
+        bpf.equal(0, "", "allow"),
+        bpf.load(ARGUMENTS[0]),
+        bpf.at_least(rights.END, "allow"),
+        bpf.equal(0, "", "inaccessible"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.any_bit(_MAP_HERE, "deny", "allow"),
+        # As a zygote's processes do themselves; to do it again changes nothing.
+        bpf.label("inaccessible"),
+        bpf.load(ARGUMENTS[2]),
+        bpf.equal(0, "", "deny"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.equal(rights.IN_ITS_PLACE, "allow", "deny"),
+        bpf.label("mremap"),
+        bpf.load(ARGUMENTS[3]),
+        bpf.any_bit(~_MREMAP_MAYMOVE, "deny"),
+        bpf.label("low"),
+        bpf.load(ARGUMENTS[0] + 4),
+        bpf.equal(0, "", "allow"),
+        bpf.load(ARGUMENTS[0]),
+        bpf.at_least(rights.END, "allow", "deny"),
+    ]
 
 
 # A clock's number can name any process of the machine: it would tell how much that one computes.
-_CLOCKED = ("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create")
+_CLOCKED = ("clock_getres", "clock_nanosleep", "timer_create")
 _CLOCK_OF_A_PROCESS = 0x80000000
 
 # What Landlock does not look at: mode and times of files that the same user owns. They cannot be
@@ -231,12 +285,11 @@ def _second_in(name: str, values: tuple[int, ...], otherwise: str) -> list[bpf.L
     ]
 
 
-def _prctl(may_add_filters: bool) -> list[bpf.Line]:
-    options = (*_PRCTLS, _PR_SET_SECCOMP) if may_add_filters else _PRCTLS
+def _prctl() -> list[bpf.Line]:
     return [
         bpf.label("check prctl"),
         bpf.load(ARGUMENTS[0]),
-        *(bpf.equal(option, "allow") for option in options),
+        *(bpf.equal(option, "allow") for option in _PRCTLS),
         bpf.equal(_PR_SET_PDEATHSIG, "", "deny"),
         # Set it again, yes; take it back, no: it ends what outlives its zygote.
         bpf.load(ARGUMENTS[1]),

@@ -13,8 +13,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from .calls import HELLO
-from .watch import CallerGone, Ending, Watch, clock_s
+from .calls import COPY, HELLO
+from .watch import CallerGone, Ending, Watch
 from .wire import CAUSES, Order, Record
 from .worlds import World
 
@@ -113,10 +113,10 @@ class Series:
         self._watch.follow(pid, self._order, loading, ready)
         is_ready = not loading.cause and _said(ready) == 0
         if is_ready:
-            loading.cpu_s = clock_s(pid)
+            loading.cpu_s = self._world.clock_s(pid)
             loading.wall_s = time.monotonic() - loading.started
         else:
-            os.kill(pid, signal.SIGKILL)  # it may say nonsense, or hang up, and live on
+            self._world.kill(pid)  # it may say nonsense, or hang up, and live on
             self._watch.end(pid, loading)
             self._check(loading)
         self._spent_s += self._cost(loading)
@@ -126,7 +126,7 @@ class Series:
         self, number: int, pid: int, channel: socket.socket, loading: Ending, records: list[Record]
     ) -> None:
         """One call, in a copy of the process that has loaded."""
-        used_s = clock_s(pid)
+        used_s = self._world.clock_s(pid)
         if used_s > loading.cpu_s + self._order.cpu_s + number * _COPYING_S:
             raise _Over  # it goes on by itself, with threads
         start = self._begin()
@@ -156,35 +156,43 @@ class Series:
         said, say = os.pipe()
         ours.setblocking(False)
         os.set_blocking(said, False)
-        with ours:
-            try:
-                with theirs:
-                    stem = self._stem(theirs.fileno(), say)
+        try:
+            with ours, theirs:  # its descriptors are ours: none is closed while it lives
+                stem = self._stem(theirs.fileno(), say)
+                ended = self._world.descriptor(stem)
                 starting = Ending()
-                if not self._loads(stem, starting, ours.fileno()):
-                    records.append(self._record(starting, start))
-                    return
                 try:
+                    if not self._loads(stem, starting, ours.fileno()):
+                        records.append(self._record(starting, start))
+                        return
                     for number in range(self._order.calls):
-                        self._anew(number, ours, said, records)
+                        self._anew(number, ours, ended, said, records)
                 finally:
-                    self._finish(stem)
-            finally:
-                os.close(said)
-                os.close(say)
+                    os.close(ended)
+                    if starting.status is None:
+                        self._finish(stem)
+        finally:
+            os.close(said)
+            os.close(say)
 
-    def _anew(self, number: int, stem: socket.socket, said: int, records: list[Record]) -> None:
+    def _anew(
+        self, number: int, stem: socket.socket, ended: int, said: int, records: list[Record]
+    ) -> None:
         """One call, in a process that loads for it."""
         start = self._begin()
         self._clear()
         stem.send(HELLO.pack(number))
-        pid = _said(stem.fileno(), wait=True)
-        if pid is None or pid <= 0:
+        # Its socket does not close with it: its descriptors are ours.
+        if stem.fileno() not in select.select((stem.fileno(), ended), (), ())[0]:
+            raise OSError("the process that was to be copied ended")
+        pid, descriptor = COPY.unpack(stem.recv(COPY.size))
+        if pid < 0:
             raise OSError("cannot fork")
+        self._world.adopt(descriptor)
         try:
             self._load_and_call(number, pid, said, start, records)
         except CallerGone:
-            os.kill(pid, signal.SIGKILL)  # it would outlast what it is a copy of
+            self._world.kill(pid)  # it would outlast what it is a copy of
             raise
         _drain(said)
 
@@ -268,11 +276,9 @@ class Series:
         self._watch.clear(ending)
 
 
-def _said(fd: int, *, wait: bool = False) -> int | None:
+def _said(fd: int) -> int | None:
     """What the other side says, if it says something that makes sense."""
     try:
-        if wait:
-            select.select((fd,), (), ())
         data = os.read(fd, 64)
     except OSError:
         return None

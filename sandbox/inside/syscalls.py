@@ -52,8 +52,8 @@ ALLOWED: dict[str, dict[str, int]] = {
         "sched_get_priority_min": 147, "arch_prctl": 158, "setrlimit": 160, "gettid": 186,
         "futex": 202, "sched_getaffinity": 204, "set_tid_address": 218, "exit_group": 231,
         "waitid": 247, "set_robust_list": 273, "getcpu": 309, "execveat": 322, "rseq": 334,
-        "pidfd_open": 434, "futex_waitv": 449, "futex_wake": 454, "futex_wait": 455,
-        "futex_requeue": 456,
+        "pidfd_open": 434, "landlock_restrict_self": 446, "futex_waitv": 449, "futex_wake": 454,
+        "futex_wait": 455, "futex_requeue": 456,
     },
     "signals": {
         "rt_sigaction": 13, "rt_sigprocmask": 14, "rt_sigreturn": 15, "pause": 34, "kill": 62,

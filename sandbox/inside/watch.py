@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import resource
 import select
-import signal
 import time
 
 from .wire import PATIENCE, STOP, Order
 from .worlds import World
 
-__all__ = ["CallerGone", "Ending", "Watch", "clock_s"]
+__all__ = ["CallerGone", "Ending", "Watch"]
 
 _FIRST_TICK_S, _TICK_S, _SLOW_TICK_S = 0.008, 0.01, 0.025
 _SLOW_AFTER_S = 1.0
 _REST_S = 0.0002
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_CPU_CLOCK = 2  # of a process: see clock_getcpuclockid(3)
 
 
 class CallerGone(Exception):  # noqa: N818 - reads as the event it names
@@ -73,8 +71,8 @@ class Watch:
         Raises:
             CallerGone: then nothing is killed yet.
         """
-        pidfd = os.pidfd_open(pid)
-        self._events.register(pidfd, select.POLLIN)
+        ended = self._world.descriptor(pid)
+        self._events.register(ended, select.POLLIN)
         if ready >= 0:
             self._events.register(ready, select.POLLIN)
         try:
@@ -86,8 +84,8 @@ class Watch:
                 slow = time.monotonic() - ending.started > _SLOW_AFTER_S
                 tick = _SLOW_TICK_S if slow else _TICK_S
         finally:
-            self._events.unregister(pidfd)
-            os.close(pidfd)
+            self._events.unregister(ended)
+            os.close(ended)
             if ready >= 0:
                 self._events.unregister(ready)
 
@@ -117,7 +115,7 @@ class Watch:
                 return "wall_limit"
         if any(os.fstat(fd).st_size > most for fd, most in self.outputs):
             return "output"
-        used_s = clock_s(pid)
+        used_s = self._world.clock_s(pid)
         if self._world.sees_memory:
             members = self._world.members(pid)
             used_s += sum(_times_s(one, one == pid) for one in members if one not in self.spared)
@@ -143,7 +141,7 @@ class Watch:
     def end(self, pid: int, ending: Ending) -> None:
         """Kill it if it passed a limit, wait for its end and note it."""
         if ending.cause:
-            os.kill(pid, signal.SIGKILL)
+            self._world.kill(pid)
         waited = os.wait4(pid, 0)
         ending.wall_s = time.monotonic() - ending.started
         ending.status = waited[1]
@@ -170,14 +168,6 @@ class Watch:
         usage = waited[2]
         ending.cpu_s += usage.ru_utime + usage.ru_stime
         ending.peak_kb = max(ending.peak_kb, usage.ru_maxrss)
-
-
-def clock_s(pid: int) -> float:
-    """Processor seconds of one process so far; also of one that has ended and is not reaped."""
-    try:
-        return time.clock_gettime((~pid << 3) | _CPU_CLOCK)
-    except OSError:
-        return 0.0
 
 
 def _waited_s(pid: int) -> float:

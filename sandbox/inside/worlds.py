@@ -1,21 +1,25 @@
 """Which processes are a judged program's own, and how they are ended: one class per tier.
 
 - :class:`Sealed`: a process namespace, whose first process we are.
-- :class:`Alone`: no namespace, but a filter that lets judged code start threads only.
+- :class:`Alone`: no namespace, but a filter that lets judged code start threads only; see
+  :mod:`.rights` for how the zygote does what the filter forbids.
 - :class:`Loose`: nothing of either; we adopt what daemonises, and look for what is left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 
-from . import linux, seccomp
+from . import landlock, linux
+from .rights import Rights
 
 __all__ = ["Alone", "Loose", "Sealed", "World"]
 
-_ROUNDS = 2000
+_CLONE_FILES, _CLONE_PARENT = 0x400, 0x8000
 
 
 class World:
@@ -34,6 +38,37 @@ class World:
 
     def rehearse(self) -> None:
         """Do what can be done of that here, so that it is not new to the interpreter there."""
+
+    def fork(self) -> int:
+        """As :data:`~.linux.fork`."""
+        return int(linux.fork())
+
+    def fork_stem(self) -> int:
+        """As :meth:`fork`, of a process without judged code that shares our descriptors."""
+        raise NotImplementedError
+
+    def fork_beside(self) -> tuple[int, int]:
+        """In a stem: a process that is our parent's child, and a descriptor of it."""
+        raise NotImplementedError
+
+    def adopt(self, descriptor: int) -> None:
+        """From now on it is the process of that descriptor that is watched."""
+        raise NotImplementedError
+
+    def descriptor(self, pid: int) -> int:
+        """A descriptor, the caller's to close, that is readable once a process has ended."""
+        return os.pidfd_open(pid)
+
+    def kill(self, pid: int) -> None:
+        """End a child of ours."""
+        os.kill(pid, signal.SIGKILL)
+
+    def clock_s(self, pid: int) -> float:
+        """Processor seconds of one process so far; also of one that has ended and is not reaped."""
+        try:
+            return time.clock_gettime(linux.cpu_clock(pid))
+        except OSError:
+            return 0.0
 
     def members(self, pid: int) -> list[int]:
         """All processes of the program whose first is ``pid``."""
@@ -62,27 +97,70 @@ class Sealed(World):
 
 
 class Alone(World):
-    """The program is one process; its memory is bounded by the kernel's limit on it."""
+    """The program is one process; its memory is bounded by the kernel's limit on it.
+
+    Attributes:
+        may_signal: whether judged code may send signals: to itself.
+    """
 
     sees_memory = False
     may_fork = False
 
     def __init__(self) -> None:
-        program, self._place = seccomp.alone()
-        self._filter = linux.Filter(program)
-        self._zygote = os.getpid()
+        self._rights = Rights()
+        self._lonely = landlock.lonely()
+        self._descriptor = -1
+        self._parent = 0
+        self.may_signal = self._lonely >= 0
         self.enter = self._enter
 
     def rehearse(self) -> None:
-        self._filter.set_operand(self._place, os.getpid())
-        linux.allow_dumps(False)  # as it is
+        linux.die_with_parent()
+        os.getppid()
+        with contextlib.suppress(OSError):
+            landlock.be_lonely(-1)
 
     def _enter(self) -> None:
         linux.die_with_parent()
-        if os.getppid() != self._zygote:
+        if os.getppid() != self._parent:
             os._exit(1)  # it has ended already, and will tell nobody
-        self._filter.set_operand(self._place, os.getpid())
-        self._filter.put_on()
+        if self.may_signal:
+            landlock.be_lonely(self._lonely)
+        self._rights.give_up()
+
+    def fork(self) -> int:
+        return self._forked(0)
+
+    def fork_stem(self) -> int:
+        return self._forked(_CLONE_FILES)
+
+    def fork_beside(self) -> tuple[int, int]:
+        pid = self._rights.fork(_CLONE_PARENT)
+        return pid, self._rights.descriptor() if pid > 0 else -1
+
+    def adopt(self, descriptor: int) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    def _forked(self, flags: int) -> int:
+        self._parent = os.getpid()
+        pid = self._rights.fork(flags)
+        if pid > 0:
+            self.adopt(self._rights.descriptor())
+        return pid
+
+    def descriptor(self, pid: int) -> int:
+        return os.dup(self._descriptor)
+
+    def kill(self, pid: int) -> None:
+        self._rights.kill(pid)
+
+    def clock_s(self, pid: int) -> float:
+        try:
+            return self._rights.clock_s(pid)
+        except OSError:
+            return 0.0
 
     def members(self, pid: int) -> list[int]:
         return [pid]

@@ -92,6 +92,7 @@ class Zygote:
         if self._scratch is None:
             os.chdir(self._folder)
             os.environ.update(HOME=self._folder, TMPDIR=self._folder)
+        self._free = _free_descriptors()
         gc.freeze()  # a collection in a judged process would touch, and so copy, all that there is
         try:
             while self._serve():
@@ -118,6 +119,10 @@ class Zygote:
         finally:
             for fd in fds:
                 os.close(fd)
+            if not self._world.may_fork and order.kind == CALLS:
+                self._world.adopt(-1)
+                for start, stop in self._free:  # what a stem left open
+                    closerange(start, stop)
             self._silence()
         for message in messages:
             os.write(self._control.fileno(), message)
@@ -178,7 +183,7 @@ class Zygote:
                 told = (driven, source, argument)
                 return be_judged(bounds, enter, self._ledger, lambda *_: (), load_one, told)
 
-            return be_stem(driver, orders, copy)
+            return be_stem(driver, orders, self._world.fork_beside, copy)
 
         def start(go: int) -> int:
             self._ledger.clear()
@@ -203,10 +208,11 @@ class Zygote:
     ) -> int:
         """Start a process of an order, a judged one or not; in it, this never returns."""
         told = self._told(order, run, payload, *more)
+        fork = self._world.fork
         if not is_judged:
-            told = ((), None, *told[2:])
+            told, fork = ((), None, *told[2:]), self._world.fork_stem
         leave = os._exit  # as it is now, whatever judged code does to the module
-        pid = linux.fork()
+        pid = fork()
         if pid == 0:
             try:
                 leave(be_judged(*told))
@@ -214,7 +220,7 @@ class Zygote:
                 leave(1)
         if pid < 0:
             raise OSError("cannot fork")
-        return int(pid)
+        return pid
 
     def _told(self, order: Order, run: Callable[..., int], *arguments: int) -> tuple[Any, ...]:
         """All that a judged process has to know, gathered while that is cheap."""
@@ -258,3 +264,18 @@ class Zygote:
         """Let go of an order's files; whoever writes here writes nowhere."""
         for target in (0, 1, 2, _CHANNEL):
             os.dup2(self._null, target)
+
+
+def _free_descriptors() -> list[tuple[int, int]]:
+    """Where no descriptor of ours is, from each to before each."""
+    taken = [fd for fd in range(Bounds.FILES) if _is_open(fd)]
+    ends = zip([-1, *taken], [*taken, Bounds.FILES], strict=True)
+    return [(before + 1, after) for before, after in ends if before + 1 < after]
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

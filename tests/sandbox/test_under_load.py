@@ -17,7 +17,7 @@ import pytest
 from rewardkit.sandbox import Isolation, Limits, Sandbox, SandboxUnavailable
 from rewardkit.sandbox.inside import watch
 from rewardkit.sandbox.inside.wire import PATIENCE, RUN, Order
-from rewardkit.sandbox.inside.worlds import Alone
+from rewardkit.sandbox.inside.worlds import World
 
 LANES = 8
 BURN = "import time\nwhile time.process_time() < {s}: pass\nprint('done')"
@@ -128,6 +128,10 @@ def test_processes_that_keep_each_other_waiting_have_an_end(starved: Sandbox) ->
     assert result.status in ("cpu_limit", "wall_limit")
 
 
+class OneProcess(World):
+    sees_memory = False
+
+
 @pytest.mark.parametrize(("waited_s", "least"), [(0.0, 1), (0.15, 2), (1e9, PATIENCE)])
 def test_the_clock_is_extended_by_what_was_waited_up_to_a_bound(
     waited_s: float, least: float, monkeypatch: pytest.MonkeyPatch
@@ -137,7 +141,7 @@ def test_the_clock_is_extended_by_what_was_waited_up_to_a_bound(
     with ours, theirs, subprocess.Popen(["sleep", "60"]) as sleeper:
         ending = watch.Ending()
         order = Order(RUN, 1, cpu_s=60, wall_s=0.1, memory_mb=1024)
-        watch.Watch(theirs.fileno(), Alone.__new__(Alone)).follow(sleeper.pid, order, ending)
+        watch.Watch(theirs.fileno(), OneProcess()).follow(sleeper.pid, order, ending)
         took = time.monotonic() - ending.started
         sleeper.kill()
     assert ending.cause == "wall_limit"
