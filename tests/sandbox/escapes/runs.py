@@ -121,7 +121,7 @@ def outside(case: Case, world: World) -> bool:
     world.settle()
     script = Script(case, world, CALLER=world.victim.pid, BOUNDS=_bounds(case))
     effect = script.kind(case, world, script.tag, script.word)
-    folder = Path(tempfile.mkdtemp(prefix="rewardkit-outside-", dir="/dev/shm"))
+    folder = Path(tempfile.mkdtemp(prefix="escapes-outside-", dir="/dev/shm"))
     os.chown(folder, world.user, world.user)
     try:
         with Watch(effect, script.tag) as watch:
