@@ -118,7 +118,7 @@ class Sandbox:
                 ``source``, which may be hostile.
             SandboxError: the sandbox is closed.
         """
-        return self._run(program_request(Job(source, stdin, files or {}, limits or Limits(), seed)))
+        return self._run(program_request(Job(source, stdin, files or {}, limits or _LIMITS, seed)))
 
     async def arun(
         self,
@@ -130,7 +130,7 @@ class Sandbox:
         seed: int = 0,
     ) -> ExecutionResult:
         """As :meth:`run`, from async code. Cancelling it ends the program."""
-        job = Job(source, stdin, files or {}, limits or Limits(), seed)
+        job = Job(source, stdin, files or {}, limits or _LIMITS, seed)
         request, stop = program_request(job), _Stop()
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self._executor(), self._run, request, stop)
@@ -199,7 +199,7 @@ class Sandbox:
             UsageError, SandboxError: as :meth:`run`; also for a driver that does not compile.
         """
         request = calls_request(
-            Job(source, b"", files or {}, limits or Limits(), seed),
+            Job(source, b"", files or {}, limits or _LIMITS, seed),
             driver,
             arguments,
             reply_kb,
@@ -272,6 +272,9 @@ class Sandbox:
             self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="rewardkit-sandbox")
             self._threads_owner = os.getpid()
         return self._threads
+
+
+_LIMITS = Limits()  # made once: to check them takes longer than many a thing here
 
 
 class _Stop:

@@ -227,8 +227,9 @@ class _Output:
     """What a program wrote into one memory file."""
 
     def __init__(self, fd: int, cap: int) -> None:
-        self.is_over = os.fstat(fd).st_size > cap
-        self.data = read_up_to(fd, cap)
+        size = os.fstat(fd).st_size
+        self.is_over = size > cap
+        self.data = read_up_to(fd, min(size, cap))
 
     def last_line(self) -> bytes:
         return self.data.rstrip().rpartition(b"\n")[2]

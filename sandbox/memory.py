@@ -22,10 +22,9 @@ class MemoryFiles:
         import fcntl  # here, so that importing the room fails on no platform
 
         fd = self._new(os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
+        done = os.pwrite(fd, data, 0)  # its position stays at the start
+        while done < len(data):
+            done += os.pwrite(fd, memoryview(data)[done:], done)
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
         return fd

@@ -32,12 +32,9 @@ IN_ITS_PLACE = 0x32
 inaccessible: what is shared can be emptied by ``madvise`` even so.)"""
 _SI_QUEUE = -1
 _SIGKILL, _SIGCHLD, _CLONE_PIDFD = 9, 17, 0x1000
-_CLONE, _RT_SIGQUEUEINFO, _CLOCK_GETTIME, _CLONE_CHILD_SETTID = 56, 129, 228, 0x1000000  # x86_64
+_CLONE_CHILD_SETTID = 0x1000000
+_MMAP, _CLONE, _RT_SIGQUEUEINFO, _CLOCK_GETTIME = 9, 56, 129, 228  # x86_64
 _PR_GET_TID_ADDRESS = 40
-
-_mmap = ctypes.PyDLL(None)["mmap"]
-_mmap.argtypes = (*(ctypes.c_size_t,) * 2, *(ctypes.c_int,) * 3, ctypes.c_long)
-_mmap.restype = ctypes.c_size_t
 
 
 class Rights:
@@ -48,7 +45,7 @@ class Rights:
     """
 
     def __init__(self) -> None:
-        if _mmap(_START, _SIZE, _READ_WRITE, _SHARED_ANONYMOUS_HERE, -1, 0) != _START:
+        if linux.call(_MMAP, _START, _SIZE, _READ_WRITE, _SHARED_ANONYMOUS_HERE, -1, 0) != _START:
             raise OSError(f"cannot map the page at {_START:#x}")
         self._descriptor = ctypes.c_int.from_address(DESCRIPTOR_AT)
         self._time = (ctypes.c_int64 * 2).from_address(CLOCK_AT)
@@ -83,7 +80,7 @@ class Rights:
 
     def give_up(self) -> None:
         """In a judged process: for good. Raises ``OSError``."""
-        if _mmap(_START, _SIZE, 0, IN_ITS_PLACE, -1, 0) != _START:
+        if linux.call(_MMAP, _START, _SIZE, 0, IN_ITS_PLACE, -1, 0) != _START:
             raise OSError("cannot give up the page")
 
 

@@ -159,7 +159,7 @@ class Series:
         try:
             with ours, theirs:  # its descriptors are ours: none is closed while it lives
                 stem = self._stem(theirs.fileno(), say)
-                ended = self._world.descriptor(stem)
+                ended = os.dup(self._world.descriptor(stem))
                 starting = Ending()
                 try:
                     if not self._loads(stem, starting, ours.fileno()):

@@ -85,7 +85,7 @@ class Watch:
                 tick = _SLOW_TICK_S if slow else _TICK_S
         finally:
             self._events.unregister(ended)
-            os.close(ended)
+            self._world.let_go(ended)
             if ready >= 0:
                 self._events.unregister(ready)
 

@@ -56,8 +56,12 @@ class World:
         raise NotImplementedError
 
     def descriptor(self, pid: int) -> int:
-        """A descriptor, the caller's to close, that is readable once a process has ended."""
+        """A descriptor that is readable once a process has ended; then :meth:`let_go` of it."""
         return os.pidfd_open(pid)
+
+    def let_go(self, descriptor: int) -> None:
+        """Nobody looks at it any more."""
+        os.close(descriptor)
 
     def kill(self, pid: int) -> None:
         """End a child of ours."""
@@ -151,7 +155,10 @@ class Alone(World):
         return pid
 
     def descriptor(self, pid: int) -> int:
-        return os.dup(self._descriptor)
+        return self._descriptor
+
+    def let_go(self, descriptor: int) -> None:
+        """Nothing: the next one takes its place."""
 
     def kill(self, pid: int) -> None:
         self._rights.kill(pid)
