@@ -66,7 +66,7 @@ def _costs(program: str, name: str, found: Any) -> Iterator[Row]:
         bare = found["bare fork"]["processor ms"]["median"]
         added = found[name]["processor ms"]["median"] / bare - 1
         allowed = _PROTECTION[name]
-        shown = f"+{100 * added:.0f} % over {bare:.2f} ms"
+        shown = f"{100 * added:+.0f} % over {bare:.2f} ms"
         yield (
             f"{program}: protection, {name}",
             shown,
