@@ -117,18 +117,17 @@ class Script:
 
 
 def outside(case: Case, world: World) -> bool:
-    """Whether the program does what it is meant to do where nothing holds it."""
+    """Whether the program is seen to do what it is meant to do where nothing holds it."""
     world.settle()
     script = Script(case, world, CALLER=world.victim.pid, BOUNDS=_bounds(case))
     effect = script.kind(case, world, script.tag, script.word)
     folder = Path(tempfile.mkdtemp(prefix="escapes-outside-", dir="/dev/shm"))
     os.chown(folder, world.user, world.user)
     try:
-        with Watch(effect, script.tag) as watch:
+        with Watch(effect, script.tag):
             outcome = _bare(case, world, script, effect, folder)
             effect.after(outcome)
-        assert watch.seen or not effect.live or effect.found, "it was never seen"
-        return effect.found
+        return effect.found  # what was over before anybody looked is tried again
     finally:
         _end(script.tag)
         shutil.rmtree(folder)
