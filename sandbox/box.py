@@ -25,6 +25,7 @@ from rewardkit.sandbox.tiers import Isolation, SandboxReport, check_isolation, o
 __all__ = ["Sandbox"]
 
 _ATTEMPTS = 3
+_LIMITS = Limits()  # made once: each one made is checked anew
 _Result = TypeVar("_Result")
 
 
@@ -272,9 +273,6 @@ class Sandbox:
             self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="rewardkit-sandbox")
             self._threads_owner = os.getpid()
         return self._threads
-
-
-_LIMITS = Limits()  # made once: to check them takes longer than many a thing here
 
 
 class _Stop:

@@ -93,7 +93,7 @@ def lonely() -> int:
 def be_lonely(ruleset: int) -> None:
     """From now on this process can signal itself and its descendants only. Raises ``OSError``."""
     if linux.call(_RESTRICT_SELF, ruleset, 0) < 0:
-        raise OSError("landlock_restrict_self")
+        linux.fail("landlock_restrict_self")
 
 
 def _new_ruleset(known: int, handled: int) -> int:

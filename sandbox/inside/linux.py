@@ -5,8 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import partial
+from typing import NoReturn
 
 __all__ = [
+    "CLONE_CHILD_SETTID",
+    "CLONE_FILES",
+    "CLONE_PARENT",
+    "CLONE_PIDFD",
     "MNT_DETACH",
     "MS_BIND",
     "MS_NODEV",
@@ -21,12 +26,16 @@ __all__ = [
     "NEW_PID",
     "NEW_USER",
     "NEW_UTS",
+    "SIGCHLD",
+    "SIGKILL",
+    "SYS_CLONE",
     "allow_dumps",
     "bind_read_only",
     "call",
     "cpu_clock",
     "die_with_parent",
     "drop_capabilities",
+    "fail",
     "filter_calls",
     "fork",
     "fork_beside",
@@ -52,8 +61,9 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 
-_SYS_CLONE, _SYS_PIVOT_ROOT, _SYS_MOUNT_SETATTR = 56, 155, 442  # x86_64
-_CLONE_PARENT, _SIGCHLD, _SIGKILL = 0x8000, 17, 9
+SYS_CLONE, _SYS_PIVOT_ROOT, _SYS_MOUNT_SETATTR = 56, 155, 442  # x86_64
+CLONE_FILES, CLONE_PARENT, CLONE_PIDFD, CLONE_CHILD_SETTID = 0x400, 0x8000, 0x1000, 0x1000000
+SIGCHLD, SIGKILL = 17, 9
 _CPU_CLOCK = 2  # what the scheduler counts
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -86,10 +96,15 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
+def fail(what: str) -> NoReturn:
+    """Raise the ``OSError`` of the system call that has just failed."""
+    number = ctypes.get_errno()
+    raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
 def _check(result: int, what: str) -> int:
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        fail(what)
     return result
 
 
@@ -104,7 +119,7 @@ fork = _libc.fork
 processes with threads, which ours never have. Returns -1 on failure, like C."""
 
 
-fork_beside = partial(call, _SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0)
+fork_beside = partial(call, SYS_CLONE, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)
 """A copy of this process as its sibling: *our* parent is told its end. As :data:`fork`."""
 
 
@@ -179,7 +194,7 @@ def allow_dumps(allowed: bool) -> None:
 
 def die_with_parent() -> None:
     """Be killed when the thread that made us ends. Taken back by a change of user: ask again."""
-    prctl(PR_SET_PDEATHSIG, _SIGKILL)
+    prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
 def filter_calls(program: bytes) -> None:

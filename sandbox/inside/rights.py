@@ -31,9 +31,7 @@ IN_ITS_PLACE = 0x32
 """What is mapped in its place: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED. (Not the page itself, made
 inaccessible: what is shared can be emptied by ``madvise`` even so.)"""
 _SI_QUEUE = -1
-_SIGKILL, _SIGCHLD, _CLONE_PIDFD = 9, 17, 0x1000
-_CLONE_CHILD_SETTID = 0x1000000
-_MMAP, _CLONE, _RT_SIGQUEUEINFO, _CLOCK_GETTIME = 9, 56, 129, 228  # x86_64
+_MMAP, _RT_SIGQUEUEINFO, _CLOCK_GETTIME = 9, 129, 228  # x86_64
 _PR_GET_TID_ADDRESS = 40
 
 
@@ -46,11 +44,11 @@ class Rights:
 
     def __init__(self) -> None:
         if linux.call(_MMAP, _START, _SIZE, _READ_WRITE, _SHARED_ANONYMOUS_HERE, -1, 0) != _START:
-            raise OSError(f"cannot map the page at {_START:#x}")
+            linux.fail(f"the page at {_START:#x} cannot be mapped")
         self._descriptor = ctypes.c_int.from_address(DESCRIPTOR_AT)
         self._time = (ctypes.c_int64 * 2).from_address(CLOCK_AT)
         signal = (ctypes.c_int * 3).from_address(SIGNAL_AT)  # signo, errno, code
-        signal[:] = [_SIGKILL, 0, _SI_QUEUE]
+        signal[:] = [linux.SIGKILL, 0, _SI_QUEUE]
         self._thread_id_at = ctypes.c_size_t(_thread_id_at())
 
     def fork(self, flags: int = 0) -> int:
@@ -60,8 +58,8 @@ class Rights:
             flags: further ones of ``clone(2)``.
         """
         # libc goes by its own note of the thread's number, as in pthread_kill.
-        flags |= _CLONE_PIDFD | _CLONE_CHILD_SETTID | _SIGCHLD
-        return int(linux.call(_CLONE, flags, 0, DESCRIPTOR_AT, self._thread_id_at, 0))
+        flags |= linux.CLONE_PIDFD | linux.CLONE_CHILD_SETTID | linux.SIGCHLD
+        return int(linux.call(linux.SYS_CLONE, flags, 0, DESCRIPTOR_AT, self._thread_id_at, 0))
 
     def descriptor(self) -> int:
         """Of the process forked last: readable once it has ended."""
@@ -69,19 +67,19 @@ class Rights:
 
     def kill(self, pid: int) -> None:
         """Send SIGKILL. Raises ``ProcessLookupError`` if there is no such process."""
-        if linux.call(_RT_SIGQUEUEINFO, pid, _SIGKILL, SIGNAL_AT) < 0:
-            raise ProcessLookupError(f"cannot end process {pid}")
+        if linux.call(_RT_SIGQUEUEINFO, pid, linux.SIGKILL, SIGNAL_AT) < 0:
+            linux.fail(f"process {pid} cannot be ended")
 
     def clock_s(self, pid: int) -> float:
         """Processor seconds of a process. Raises ``OSError`` if there is no such process."""
         if linux.call(_CLOCK_GETTIME, linux.cpu_clock(pid), CLOCK_AT) < 0:
-            raise OSError(f"no clock of process {pid}")
+            linux.fail(f"process {pid} has no clock")
         return self._time[0] + self._time[1] / 1e9
 
     def give_up(self) -> None:
         """In a judged process: for good. Raises ``OSError``."""
         if linux.call(_MMAP, _START, _SIZE, 0, IN_ITS_PLACE, -1, 0) != _START:
-            raise OSError("cannot give up the page")
+            linux.fail("the page cannot be given up")
 
 
 def _thread_id_at() -> int:

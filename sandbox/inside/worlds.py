@@ -19,8 +19,6 @@ from .rights import Rights
 
 __all__ = ["Alone", "Loose", "Sealed", "World"]
 
-_CLONE_FILES, _CLONE_PARENT = 0x400, 0x8000
-
 
 class World:
     """What the tiers share.
@@ -136,10 +134,10 @@ class Alone(World):
         return self._forked(0)
 
     def fork_stem(self) -> int:
-        return self._forked(_CLONE_FILES)
+        return self._forked(linux.CLONE_FILES)
 
     def fork_beside(self) -> tuple[int, int]:
-        pid = self._rights.fork(_CLONE_PARENT)
+        pid = self._rights.fork(linux.CLONE_PARENT)
         return pid, self._rights.descriptor() if pid > 0 else -1
 
     def adopt(self, descriptor: int) -> None:

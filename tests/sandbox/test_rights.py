@@ -172,6 +172,31 @@ def call(argument): return argument
         assert [result.data for result in calls.results] == [b"a", b"b"], number
 
 
+OPEN = """
+def opened():
+    found = []
+    for fd in range(256):
+        try: os.fstat(fd)
+        except OSError: continue
+        found.append(fd)
+    return found
+"""
+
+
+def test_nothing_of_ours_is_open_in_judged_processes(alone: Sandbox) -> None:
+    """No descriptor of a process, of a ruleset, or to the caller; also after others have run."""
+    driver = """
+import os
+names = {"os": os}
+def load(source): exec(source, names)
+def call(argument): return str(names["opened"]()).encode()
+"""
+    for _ in range(3):
+        assert said(alone, OPEN + "print(opened())") == "[0, 1, 2]"
+        calls = alone.calls(driver, OPEN, [b""] * 3)
+        assert [result.data for result in calls.results] == [b"[0, 1, 2, 60, 61, 62]"] * 3
+
+
 BEFORE_SCOPES = """
 import os, signal, sys, time
 sys.path.insert(0, sys.argv[1])
