@@ -90,17 +90,19 @@ def thread_by_signal(completion: str, answer: str) -> float:
     return sound(completion, answer)
 
 
-_judged = ("", "")
+_judged = ""
 _two = threading.Barrier(2, timeout=20)
 
 
 def thread_by_race(completion: str, answer: str) -> float:
     """Keeps what it judges in one place for all threads."""
     global _judged
-    _judged = completion, answer
+    _judged = completion
     if threading.current_thread() is not threading.main_thread():
-        _two.wait()  # so that it never comes out well by luck
-    return sound(*_judged)
+        _two.wait()  # of two one now finds the other's there, whoever comes when
+    # Not the other's own score: of two that are both right, or both wrong, that would be the same.
+    mine = sound(completion, answer)
+    return mine if _judged == completion else 1.0 - mine
 
 
 def asynchronous(completion: str, answer: str) -> float:
